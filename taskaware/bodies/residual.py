@@ -1,0 +1,85 @@
+"""How are frozen features turned toward what a task asks for?
+
+A residual adapter whose hidden units are scaled per task (FiLM, Perez et al. 2018, https://arxiv.org/abs/1709.07871;
+residual adapters of rank H as in Rebuffi et al. 2017, https://arxiv.org/abs/1705.08045):
+
+    z = normalise(x + B (gamma * (A f)))
+
+x [D] is the sentence embedding, f [W] the features that begin with it (the rest are middle layers of the encoder, which
+know tone and style better than the sentence embedding), gamma [H] comes from the conditioner. gamma = 0 is the identity:
+the space of the frozen encoder. Label texts go through a map of their own, since words *about* a class and examples *of*
+it differ in kind. No batch statistics anywhere.
+
+Shapes: ... any leading axes, D embedding width, W feature width, H hidden units.
+"""
+
+import math
+from typing import final
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from taskaware.core.config import Config
+
+
+class BodyConfig(Config):
+    """hidden: H, the rank of the residual map; dropout: on hidden units in training; scale: of cosines, at birth."""
+
+    hidden: int = Field(default=96, ge=1)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    scale: float = Field(default=20.0, gt=0.0)
+
+
+@final
+class ResidualBody(nn.Module):
+    """The residual map for examples and the one for words; `code` = 2H numbers (gamma for each) modulates both."""
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, config: BodyConfig, dimension: int, width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.dimension = dimension
+        self.width = width
+        hidden = config.hidden
+        self.reduce = nn.Parameter(torch.randn(hidden, width) / math.sqrt(2 * dimension))
+        self.expand = nn.Parameter(torch.randn(dimension, hidden) * 0.02)
+        self.reduce_words = nn.Parameter(torch.randn(hidden, dimension) / math.sqrt(dimension))
+        self.expand_words = nn.Parameter(torch.randn(dimension, hidden) * 0.02)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(config.scale)))
+        self.register_buffer("centre", torch.zeros(width - dimension))
+        self.register_buffer("spread", torch.ones(()))
+
+    @property
+    def code_width(self) -> int:
+        """2H: gamma for examples, then gamma for words."""
+        return 2 * self.config.hidden
+
+    def fit(self, features: Tensor) -> None:
+        """Sets the centre and spread of the middle layers from training features [R, W], once, before training."""
+        if self.width > self.dimension and len(features) > 1:
+            layers = features[:, self.dimension :]
+            self.centre.copy_(layers.mean(0))
+            self.spread.copy_(layers.std(0).mean().clamp_min(1e-6) * math.sqrt(self.dimension))
+
+    def embed(self, features: Tensor, code: Tensor) -> Tensor:
+        """features [..., W], code [..., 2H] (broadcast) -> unit vectors [..., D]."""
+        sentence = features[..., : self.dimension]
+        layers = (features[..., self.dimension :] - self.centre) / self.spread
+        units = torch.cat([sentence, layers], dim=-1) @ self.reduce.mT
+        return functional.normalize(sentence + self._drop(units * code[..., : self.config.hidden]) @ self.expand.mT, dim=-1)
+
+    def embed_words(self, words: Tensor, code: Tensor) -> Tensor:
+        """Word vectors [..., D], code [..., 2H] (broadcast) -> unit vectors [..., D]; zero vectors stay zero."""
+        units = self._drop((words @ self.reduce_words.mT) * code[..., self.config.hidden :])
+        return functional.normalize(words + units @ self.expand_words.mT, dim=-1)
+
+    def scale(self) -> Tensor:
+        """The factor between cosines and logits."""
+        return self.log_scale.exp()
+
+    def _drop(self, units: Tensor) -> Tensor:
+        return functional.dropout(units, self.config.dropout, self.training)

@@ -1,0 +1,53 @@
+"""What does a conditioner hand to a learner?
+
+Shapes: S support, N ways, D embedding width, W feature width, H hidden units of the body, K neighbour tasks.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from taskaware.core.values import Examples, TaskContext, register_value
+
+
+@dataclass(frozen=True)
+class Modulation:
+    """How the words of one task change its learner.
+
+    code [2H]: FiLM scales of the body, 0 = identity. prior [N, D]: unit prototypes made of words (zero = none).
+    gate [N] in [0, 1]: weight of the class mean of the examples against the prior. attention [K + 1]: weight of each
+    neighbour task, the identity last.
+    """
+
+    code: Tensor
+    prior: Tensor
+    gate: Tensor
+    attention: Tensor
+
+
+register_value(Modulation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switches:
+    """Parts of the conditioner that an ablation turns off: FiLM on the body, and the words' share in prototypes."""
+
+    film: bool = True
+    prior: bool = True
+
+
+class Space(Protocol):
+    """What a conditioner needs of a body."""
+
+    def embed(self, features: Tensor, code: Tensor) -> Tensor: ...
+    def embed_words(self, words: Tensor, code: Tensor) -> Tensor: ...
+    def scale(self) -> Tensor: ...
+
+
+class Conditioner(Protocol):
+    """One task in, its modulation out; pure, so that torch.func maps it over a meta-batch."""
+
+    def __call__(self, support: Examples, context: TaskContext, space: Space) -> Modulation:
+        """Reads the support set [S, W] and the context; never sees queries."""
+        ...

@@ -1,0 +1,54 @@
+"""How well does each candidate space explain the support set?
+
+Every neighbour task in the memory brings a code, that is, a space; the identity is one more. Words say which of them to
+expect, and the support set corrects the words: a space earns the log-likelihood that it gives to the support labels,
+once from label texts (needs no second example) and once from leave-one-out prototypes (needs two examples of a class).
+Mixing by prior and likelihood is Bayesian model averaging (Hoeting et al. 1999, Statistical Science 14(4)).
+
+Shapes: K candidate codes, S support, N ways, D width.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from taskaware.core.values import Examples
+
+
+def one_hot(support: Examples, ways: int) -> Tensor:
+    """labels [S] -> [S, N], padded rows all zero."""
+    return functional.one_hot(support.labels, ways).to(support.features.dtype) * support.mask[:, None]
+
+
+def masked(logits: Tensor, class_mask: Tensor) -> Tensor:
+    """Makes padded classes impossible. logits [..., N], class_mask [N]."""
+    return logits.masked_fill(class_mask == 0, -1e4)
+
+
+def words_likelihood(examples: Tensor, prior: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
+    """examples [K, S, D], prior [K, N, D], targets [S, N] one-hot -> [K]: summed over shots, averaged over classes."""
+    logits = masked(scale * examples @ prior.mT, class_mask)
+    return (logits.log_softmax(-1) * targets).sum((-1, -2)) / class_mask.sum()
+
+
+def leave_one_out_likelihood(examples: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
+    """examples [K, S, D], targets [S, N] -> [K]. An example that is alone in its class counts nothing."""
+    sums = targets.mT @ examples
+    counts = targets.sum(0)
+    logits = scale * examples @ functional.normalize(sums, dim=-1).mT
+    others = functional.normalize(targets @ sums - examples, dim=-1)
+    own = scale * (examples * others).sum(-1, keepdim=True)
+    logits = masked(logits * (1 - targets) + own * targets, class_mask * (counts > 0))
+    usable = targets * (counts > 1)
+    return (logits.log_softmax(-1) * usable).sum((-1, -2)) / class_mask.sum()
+
+
+def agreement(examples: Tensor, prior: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
+    """How much better than chance the words predict the support labels, [] in about [-1, 1]; 0 without examples.
+
+    Mean log-likelihood of the label texts over log N, plus 1: nonsense words show here.
+    """
+    shots = targets.sum().clamp_min(1.0)
+    likelihood = words_likelihood(examples[None], prior[None], targets, class_mask, scale)[0] * class_mask.sum() / shots
+    chance = torch.log(class_mask.sum().clamp_min(2.0))
+    return ((likelihood / chance + 1).clamp_min(-1.0)) * (targets.sum() > 0)

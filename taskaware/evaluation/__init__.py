@@ -1,0 +1,1 @@
+"""How good is a predictor, and what did each piece of metadata contribute?"""

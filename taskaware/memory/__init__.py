@@ -1,0 +1,7 @@
+"""The memory of past tasks: SQLite holds the truth, FAISS finds what is near."""
+
+from taskaware.memory.index import Hits
+from taskaware.memory.memory import TaskMemory
+from taskaware.memory.records import ClassRecord, Exclusion, Snapshot, TaskRecord
+
+__all__ = ["ClassRecord", "Exclusion", "Hits", "Snapshot", "TaskMemory", "TaskRecord"]

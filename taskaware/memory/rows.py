@@ -1,0 +1,104 @@
+"""How do records become rows of the store, and rows records and arrays?"""
+
+import json
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskaware.core.errors import MemoryStoreError
+from taskaware.memory.records import ClassRecord, Floats, Snapshot, TaskRecord, class_key, dump_card
+
+_TASK = "SELECT id, dataset, description, embedding, card, created FROM tasks WHERE id = ?"
+_CLASSES = "SELECT name, text, text_embedding, prototype, count FROM classes WHERE task = ? ORDER BY position"
+_ALL_TASKS = "SELECT id, dataset, embedding FROM tasks ORDER BY id"
+_ALL_CLASSES = "SELECT task, name, text_embedding, prototype, count FROM classes ORDER BY task, position"
+
+
+def blob(vector: Floats) -> bytes:
+    """[D] -> little-endian float32 bytes."""
+    return vector.astype("<f4").tobytes()
+
+
+def check(record: TaskRecord, dimension: int, place: str) -> TaskRecord:
+    """The record with float32 vectors. Raises MemoryStoreError for what the store cannot hold."""
+    where = f"{place}: task {record.id!r}"
+    try:
+        dump_card(record.card)
+    except (TypeError, ValueError) as error:
+        raise MemoryStoreError(f"{where}: its card holds what JSON cannot: {error}") from error
+    names = [each.name for each in record.classes]
+    if len(set(names)) != len(names):
+        raise MemoryStoreError(f"{where}: expected each class name once, saw {names}")
+    classes = tuple(
+        replace(
+            each,
+            text_embedding=_vector(each.text_embedding, dimension, f"{where}, class {each.name!r}, text_embedding"),
+            prototype=_vector(each.prototype, dimension, f"{where}, class {each.name!r}, prototype"),
+            count=int(each.count),
+        )
+        for each in record.classes
+    )
+    return replace(record, embedding=_vector(record.embedding, dimension, f"{where}, embedding"), classes=classes)
+
+
+def _vector(values: Floats, dimension: int, where: str) -> Floats:
+    vector = np.asarray(values, dtype=np.float32)
+    if vector.shape != (dimension,):
+        raise MemoryStoreError(f"{where}: expected a vector of {dimension} numbers, saw shape {vector.shape}")
+    if not np.isfinite(vector).all():
+        raise MemoryStoreError(f"{where}: expected finite numbers, saw NaN or infinity; drop this task")
+    return vector
+
+
+def read_record(connection: sqlite3.Connection, task_id: str, dimension: int, place: str) -> TaskRecord | None:
+    """One task with its classes."""
+    found = connection.execute(_TASK, (task_id,)).fetchone()
+    if found is None:
+        return None
+    identity, dataset, description, embedding, card, created = found
+    rows = connection.execute(_CLASSES, (task_id,)).fetchall()
+    texts = _matrix([row[2] for row in rows], dimension, place)
+    prototypes = _matrix([row[3] for row in rows], dimension, place)
+    try:
+        extra = json.loads(card)
+    except ValueError as error:
+        raise MemoryStoreError(f"{place}: damaged: task {task_id!r} has a card that is no JSON: {error}") from error
+    classes = tuple(
+        ClassRecord(name, text, texts[row], prototypes[row], count)
+        for row, (name, text, _, _, count) in enumerate(rows)
+    )
+    vector = _matrix([embedding], dimension, place)[0]
+    return TaskRecord(identity, dataset, description, vector, classes, extra, created)
+
+
+def read_snapshot(connection: sqlite3.Connection, checksum: str, dimension: int, place: str) -> Snapshot:
+    """All tasks and classes as arrays; call within a read transaction."""
+    tasks = connection.execute(_ALL_TASKS).fetchall()
+    row_of = {task[0]: row for row, task in enumerate(tasks)}
+    classes = [row for row in connection.execute(_ALL_CLASSES) if row[0] in row_of]
+    class_rows = np.array([row_of[each[0]] for each in classes], dtype=np.int64)
+    snapshot = Snapshot(
+        checksum=checksum,
+        task_ids=np.array([task[0] for task in tasks], dtype=np.str_),
+        task_datasets=np.array([task[1] for task in tasks], dtype=np.str_),
+        task_embeddings=_matrix([task[2] for task in tasks], dimension, place),
+        class_keys=np.array([class_key(each[0], each[1]) for each in classes], dtype=np.str_),
+        class_texts=_matrix([each[2] for each in classes], dimension, place),
+        class_prototypes=_matrix([each[3] for each in classes], dimension, place),
+        class_counts=np.array([each[4] for each in classes], dtype=np.int64),
+        class_rows=class_rows,
+        class_start=np.searchsorted(class_rows, np.arange(len(tasks) + 1)).astype(np.int64),
+    )
+    for value in vars(snapshot).values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return snapshot
+
+
+def _matrix(blobs: list[bytes], dimension: int, place: str) -> NDArray[np.float32]:
+    """n blobs -> [n, D]."""
+    if any(len(each) != 4 * dimension for each in blobs):
+        raise MemoryStoreError(f"{place}: damaged: a vector is not {dimension} numbers wide; see `memory verify`")
+    return np.frombuffer(b"".join(blobs), dtype="<f4").astype(np.float32).reshape(len(blobs), dimension)
