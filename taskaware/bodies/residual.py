@@ -25,10 +25,9 @@ from taskaware.core.config import Config
 
 
 class BodyConfig(Config):
-    """hidden: H, the rank of the residual map; dropout: on hidden units in training; scale: of cosines, at birth."""
+    """hidden: H, the rank of the residual map; scale: the factor of cosines at birth."""
 
     hidden: int = Field(default=96, ge=1)
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     scale: float = Field(default=20.0, gt=0.0)
 
 
@@ -70,16 +69,14 @@ class ResidualBody(nn.Module):
         sentence = features[..., : self.dimension]
         layers = (features[..., self.dimension :] - self.centre) / self.spread
         units = torch.cat([sentence, layers], dim=-1) @ self.reduce.mT
-        return functional.normalize(sentence + self._drop(units * code[..., : self.config.hidden]) @ self.expand.mT, dim=-1)
+        modulated = units * code[..., : self.config.hidden]
+        return functional.normalize(sentence + modulated @ self.expand.mT, dim=-1)
 
     def embed_words(self, words: Tensor, code: Tensor) -> Tensor:
         """Word vectors [..., D], code [..., 2H] (broadcast) -> unit vectors [..., D]; zero vectors stay zero."""
-        units = self._drop((words @ self.reduce_words.mT) * code[..., self.config.hidden :])
+        units = (words @ self.reduce_words.mT) * code[..., self.config.hidden :]
         return functional.normalize(words + units @ self.expand_words.mT, dim=-1)
 
     def scale(self) -> Tensor:
         """The factor between cosines and logits."""
         return self.log_scale.exp()
-
-    def _drop(self, units: Tensor) -> Tensor:
-        return functional.dropout(units, self.config.dropout, self.training)

@@ -49,11 +49,11 @@ class Examples:
 class Neighbours:
     """What the task memory knows nearby. Unused slots have similarity 0 and mask 0.
 
-    tasks [K, D] task embeddings, task_similarity [K], task_mask [K];
+    adapters [K, A] codes of past tasks, task_similarity [K, 3] (description, label texts, background), task_mask [K];
     class_texts [N, M, D], class_prototypes [N, M, D], class_similarity [N, M], class_slots [N, M] (mask).
     """
 
-    tasks: Tensor
+    adapters: Tensor
     task_similarity: Tensor
     task_mask: Tensor
     class_texts: Tensor
@@ -66,8 +66,9 @@ class Neighbours:
 class TaskContext:
     """The words of one task as vectors. Missing words are zero vectors, told apart by `present`.
 
-    description [D]; background [B, D] with background_mask [B]; label_texts [N, D]; class_mask [N];
-    present [3] = (description, background, label texts) in {0., 1.}; neighbours from the memory.
+    description [D]; background [B, D] with background_mask [B]; label_texts [N, D]; class_mask [N] (1 real, 0 padding);
+    present [3] = (description, background, label texts) in {0., 1.}; code_mask [A] multiplies the code (dropout in
+    training, otherwise ones); neighbours from the memory.
     """
 
     description: Tensor
@@ -76,6 +77,7 @@ class TaskContext:
     label_texts: Tensor
     class_mask: Tensor
     present: Tensor
+    code_mask: Tensor
     neighbours: Neighbours
 
 
@@ -107,7 +109,7 @@ for _kind in (Examples, Neighbours, TaskContext, Episode):
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Value) -> Value:
     """Applies `function` to every tensor inside a value."""
-    result: Value = pytree.tree_map(function, value)
+    result: Value = pytree.tree_map(function, value)  # type: ignore[assignment]
     return result
 
 

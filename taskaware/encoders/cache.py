@@ -1,8 +1,9 @@
 """How is no text encoded twice?
 
 One SQLite file per encoder fingerprint and choice of layers under $TASKAWARE_CACHE (or ~/.cache/taskaware) holds
-sha256(text) -> float32 features [W], whose first D are the sentence vector. WAL and INSERT OR IGNORE in short transactions let several processes fill it at once. The cache is a
-convenience: when the disk is full, read-only or damaged, texts are encoded as if it were not there, with one warning.
+sha256(text) -> float32 features [W], whose first D are the sentence vector. WAL and INSERT OR IGNORE in short
+transactions let several processes fill it at once. The cache is a convenience: when the disk is full, read-only or
+damaged, texts are encoded as if it were not there, with one warning.
 """
 
 import hashlib

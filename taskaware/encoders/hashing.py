@@ -40,8 +40,7 @@ class HashingEncoder:
             traits = _traits(text)
             for trait in traits:
                 place, sign = _hash(f"layer {layer}:{trait}")
-                vector[place % self.dimension] += sign
-            vector /= len(traits)
+                vector[place % self.dimension] += sign / len(traits)
         return vectors.astype(np.float32)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ Letters: n texts, D width of the sentence vector, W width of the features.
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -21,10 +22,16 @@ from taskaware.encoders.fingerprint import declared_dimension, file_hash, model_
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from taskaware.encoders.layers import Reading
-
 MINILM = "all-MiniLM-L6-v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A model that gives features, and D, the width of its vectors before the layers were appended."""
+
+    model: "SentenceTransformer"
+    dimension: int
 
 
 @final
@@ -50,44 +57,39 @@ class SentenceEncoder:
     @cached_property
     def dimension(self) -> int:
         """D, from the model's files where they say so, otherwise measured."""
-        return declared_dimension(self._folder) or int(self._sample.sentence.shape[1])
+        return declared_dimension(self._folder) or self._loaded.dimension
 
     @cached_property
     def width(self) -> int:
         """W; where files declare D, the model ends in pooling, and its hidden layers are D wide too."""
         declared = declared_dimension(self._folder)
-        if declared:
-            return declared * (1 + len(self.layers))
-        return int(self._sample.sentence.shape[1] + self._sample.hidden.shape[1])
+        return declared * (1 + len(self.layers)) if declared else int(self.features(["width"]).shape[1])
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """n texts -> [n, D] float32 of unit length."""
         return self.features(texts)[:, : self.dimension].copy()
 
     def features(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """n texts -> [n, W] float32: the unit sentence vector, then the mean token vector of each layer."""
+        """n texts -> [n, W] float32; sentence-transformers sorts them by length into batches."""
         if not texts:
             return np.zeros((0, self.width), dtype=np.float32)
-        reading = self._read(texts)
-        lengths = np.linalg.norm(reading.sentence, axis=1, keepdims=True)
-        if not (np.isfinite(lengths).all() and lengths.all() and np.isfinite(reading.hidden).all()):
+        features: NDArray[np.float32] = self._loaded.model.encode(
+            list(texts), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
+        ).astype(np.float32)
+        sentences = features[:, : self.dimension]
+        lengths = np.linalg.norm(sentences, axis=1, keepdims=True)
+        if not np.isfinite(features).all() or not lengths.all():
             raise EncoderError(f"encoder {self._name!r} gave a zero or non-finite vector; its weights look damaged")
-        return np.concatenate([reading.sentence / lengths, reading.hidden], axis=1)
-
-    def _read(self, texts: Sequence[str]) -> "Reading":
-        from taskaware.encoders.layers import read
-
-        return read(self._model, texts, self.layers, self._batch_size)
+        sentences /= lengths
+        return features
 
     @cached_property
-    def _sample(self) -> "Reading":
-        return self._read(["dimension"])
+    def _loaded(self) -> _Loaded:
+        from taskaware.encoders.layers import append_layers
 
-    @cached_property
-    def _model(self) -> "SentenceTransformer":
-        from taskaware.encoders.layers import prepare
-
-        return prepare(_load(str(self._folder), self._device, local_files_only=True), self.layers)
+        model = _load(str(self._folder), self._device, local_files_only=True)
+        dimension = int(model.encode(["dimension"], show_progress_bar=False).shape[1])
+        return _Loaded(append_layers(model, self.layers), dimension)
 
 
 def _folder(name: str, local_files_only: bool) -> Path:

@@ -47,14 +47,19 @@ def expected_calibration_error(probabilities: Floats, labels: Integers, bins: in
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or len(labels) == 0:
         raise ValueError(f"expected probabilities [n, N], labels [n], n > 0; saw {probabilities.shape}, {labels.shape}")
     sums = probabilities.sum(axis=1)
-    if not np.allclose(sums, 1.0, atol=1e-3):  # NaN fails too
-        raise ValueError(f"expected rows of probabilities that sum to 1, saw sums {sums.min():.4g} to {sums.max():.4g}")
-    confidence = probabilities.max(axis=1)
+    if probabilities.min() < 0 or not np.allclose(sums, 1.0, atol=1e-3):  # NaN fails too
+        seen = f"values from {probabilities.min():.4g}, sums {sums.min():.4g} to {sums.max():.4g}"
+        raise ValueError(f"expected rows of probabilities that sum to 1, saw {seen}; apply softmax to logits")
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    return calibration_error(probabilities.max(axis=1), right, bins)
+
+
+def calibration_error(confidence: Floats, right: Floats, bins: int = 15) -> float:
+    """The same from the confidence [n] of each prediction and whether it was right [n] (1 or 0)."""
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)  # bins are (low, high], as in Guo
     # |B|/n * |accuracy(B) - confidence(B)| = |sum over B of (right - confidence)| / n
     gaps = np.bincount(place, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def mean_interval(values: Floats) -> Interval:

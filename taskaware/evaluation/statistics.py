@@ -68,8 +68,11 @@ def holm(p_values: Floats) -> Floats:
 
 
 def _bootstrap_means(differences: Floats, rng: np.random.Generator, resamples: int) -> Floats:
-    """Means of `resamples` resamples [resamples]. Draws how often each distinct value falls, the same law as drawing
-    episodes one by one: accuracies over few queries take few values, so memory does not grow with E."""
+    """Means of `resamples` resamples [resamples].
+
+    Draws how often each distinct value falls, the same law as drawing episodes one by one: accuracies over few queries
+    take few values, so memory does not grow with E.
+    """
     values, counts = np.unique(differences, return_counts=True)
     draws = rng.multinomial(len(differences), counts / len(differences), size=resamples)
     means: Floats = draws @ values / len(differences)

@@ -15,7 +15,8 @@ from taskaware.core.files import atomic_folder
 from taskaware.memory.connection import explain
 from taskaware.memory.exclusions import RowMap
 from taskaware.memory.index import Hits, VectorIndex, sidecar
-from taskaware.memory.records import Exclusion, Floats, Snapshot, TaskRecord
+from taskaware.memory.overlap import label_similarity
+from taskaware.memory.records import Exclusion, Floats, Integers, Snapshot, TaskRecord
 from taskaware.memory.store import TaskStore
 from taskaware.memory.transfer import read_records, write_records
 from taskaware.memory.verify import index_problems, store_problems
@@ -119,6 +120,10 @@ class TaskMemory:
         """The k classes whose text embeddings are nearest to queries [Q, D]; rows point into the snapshot's classes."""
         view = self._current()
         return view.classes.search(self._checked(queries), k, view.rows.classes(exclude))
+
+    def label_similarity(self, texts: Floats, task_rows: Integers) -> Floats:
+        """How near the classes of the tasks in task_rows [K] are to texts [N, D], as `overlap` defines it -> [K]."""
+        return label_similarity(self.snapshot(), self._checked(texts), task_rows)
 
     def _checked(self, queries: Floats) -> Floats:
         queries = np.ascontiguousarray(queries, dtype=np.float32)

@@ -1,6 +1,6 @@
 """What does the memory keep of a past task?
 
-Letters for shapes: D embedding width, R tasks (rows), C classes of all tasks together.
+Letters for shapes: D embedding width, A adapter width, R tasks (rows), C classes of all tasks together.
 """
 
 import hashlib
@@ -30,9 +30,17 @@ class ClassRecord:
     count: int
 
 
+def _no_adapter() -> Floats:
+    return np.zeros(0, dtype=np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class TaskRecord:
-    """One past task. embedding [D] of its description; card: extra words (anything JSON holds); created: ISO time."""
+    """One past task.
+
+    embedding [D] of its description; card: extra words (anything JSON holds); created: ISO time; adapter [A]: the
+    small vector with which the task modulated the body, or empty. All adapters of a memory are of one width.
+    """
 
     id: str
     dataset: str
@@ -41,6 +49,7 @@ class TaskRecord:
     classes: tuple[ClassRecord, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
     created: str = ""
+    adapter: Floats = field(default_factory=_no_adapter)
 
 
 @dataclass(frozen=True)
@@ -63,15 +72,18 @@ class Exclusion:
 class Snapshot:
     """The whole memory as read-only arrays, tasks ordered by id, each task's classes in the order they were added.
 
-    task_ids [R], task_datasets [R], task_embeddings [R, D]; class_keys [C], class_texts [C, D] (label text
+    task_ids [R], task_rows (the row of each id), task_datasets [R], task_embeddings [R, D], task_adapters [R, A]
+    (zeros for a task without one; A = 0 until a task has one); class_keys [C], class_texts [C, D] (label text
     embeddings), class_prototypes [C, D], class_counts [C], class_rows [C] (the row of each class's task),
     class_start [R + 1] (row r owns classes class_start[r] to class_start[r + 1]). checksum: which contents these are.
     """
 
     checksum: str
     task_ids: Strings
+    task_rows: dict[str, int]
     task_datasets: Strings
     task_embeddings: Floats
+    task_adapters: Floats
     class_keys: Strings
     class_texts: Floats
     class_prototypes: Floats
@@ -96,6 +108,7 @@ def digest(record: TaskRecord) -> int:
     classes = [[each.name, each.text, each.count] for each in record.classes]
     state = hashlib.sha256(json.dumps([words, classes]).encode())
     state.update(_bytes(record.embedding))
+    state.update(_bytes(record.adapter))
     for each in record.classes:
         state.update(_bytes(each.text_embedding))
         state.update(_bytes(each.prototype))

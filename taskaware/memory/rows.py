@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from taskaware.core.errors import MemoryStoreError
 from taskaware.memory.records import ClassRecord, Floats, Snapshot, TaskRecord, class_key, dump_card
 
-_TASK = "SELECT id, dataset, description, embedding, card, created FROM tasks WHERE id = ?"
+_TASK = "SELECT id, dataset, description, embedding, card, created, adapter FROM tasks WHERE id = ?"
 _CLASSES = "SELECT name, text, text_embedding, prototype, count FROM classes WHERE task = ? ORDER BY position"
-_ALL_TASKS = "SELECT id, dataset, embedding FROM tasks ORDER BY id"
+_ALL_TASKS = "SELECT id, dataset, embedding, adapter FROM tasks ORDER BY id"
 _ALL_CLASSES = "SELECT task, name, text_embedding, prototype, count FROM classes ORDER BY task, position"
 
 
 def blob(vector: Floats) -> bytes:
-    """[D] -> little-endian float32 bytes."""
+    """A vector of any width -> little-endian float32 bytes."""
     return vector.astype("<f4").tobytes()
 
 
@@ -40,7 +40,9 @@ def check(record: TaskRecord, dimension: int, place: str) -> TaskRecord:
         )
         for each in record.classes
     )
-    return replace(record, embedding=_vector(record.embedding, dimension, f"{where}, embedding"), classes=classes)
+    embedding = _vector(record.embedding, dimension, f"{where}, embedding")
+    adapter = _vector(record.adapter, np.size(record.adapter), f"{where}, adapter")  # the store knows their width
+    return replace(record, embedding=embedding, classes=classes, adapter=adapter)
 
 
 def _vector(values: Floats, dimension: int, where: str) -> Floats:
@@ -57,7 +59,7 @@ def read_record(connection: sqlite3.Connection, task_id: str, dimension: int, pl
     found = connection.execute(_TASK, (task_id,)).fetchone()
     if found is None:
         return None
-    identity, dataset, description, embedding, card, created = found
+    identity, dataset, description, embedding, card, created, adapter = found
     rows = connection.execute(_CLASSES, (task_id,)).fetchall()
     texts = _matrix([row[2] for row in rows], dimension, place)
     prototypes = _matrix([row[3] for row in rows], dimension, place)
@@ -70,11 +72,15 @@ def read_record(connection: sqlite3.Connection, task_id: str, dimension: int, pl
         for row, (name, text, _, _, count) in enumerate(rows)
     )
     vector = _matrix([embedding], dimension, place)[0]
-    return TaskRecord(identity, dataset, description, vector, classes, extra, created)
+    small = _matrix([adapter], len(adapter) // 4, place)[0]
+    return TaskRecord(identity, dataset, description, vector, classes, extra, created, small)
 
 
-def read_snapshot(connection: sqlite3.Connection, checksum: str, dimension: int, place: str) -> Snapshot:
+def read_snapshot(
+    connection: sqlite3.Connection, checksum: str, dimension: int, adapter_width: int, place: str
+) -> Snapshot:
     """All tasks and classes as arrays; call within a read transaction."""
+    no_adapter = bytes(4 * adapter_width)
     tasks = connection.execute(_ALL_TASKS).fetchall()
     row_of = {task[0]: row for row, task in enumerate(tasks)}
     classes = [row for row in connection.execute(_ALL_CLASSES) if row[0] in row_of]
@@ -82,8 +88,10 @@ def read_snapshot(connection: sqlite3.Connection, checksum: str, dimension: int,
     snapshot = Snapshot(
         checksum=checksum,
         task_ids=np.array([task[0] for task in tasks], dtype=np.str_),
+        task_rows=row_of,
         task_datasets=np.array([task[1] for task in tasks], dtype=np.str_),
         task_embeddings=_matrix([task[2] for task in tasks], dimension, place),
+        task_adapters=_matrix([task[3] or no_adapter for task in tasks], adapter_width, place),
         class_keys=np.array([class_key(each[0], each[1]) for each in classes], dtype=np.str_),
         class_texts=_matrix([each[2] for each in classes], dimension, place),
         class_prototypes=_matrix([each[3] for each in classes], dimension, place),
@@ -98,7 +106,7 @@ def read_snapshot(connection: sqlite3.Connection, checksum: str, dimension: int,
 
 
 def _matrix(blobs: list[bytes], dimension: int, place: str) -> NDArray[np.float32]:
-    """n blobs -> [n, D]."""
+    """n blobs -> [n, dimension]."""
     if any(len(each) != 4 * dimension for each in blobs):
         raise MemoryStoreError(f"{place}: damaged: a vector is not {dimension} numbers wide; see `memory verify`")
     return np.frombuffer(b"".join(blobs), dtype="<f4").astype(np.float32).reshape(len(blobs), dimension)

@@ -17,15 +17,20 @@ from taskaware.memory.connection import closing_on_error, connect, explain, tran
 from taskaware.memory.records import ClassRecord, Snapshot, TaskRecord, digest, dump_card
 from taskaware.memory.rows import blob, check, read_record, read_snapshot
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE tasks (id TEXT PRIMARY KEY, digest TEXT NOT NULL, dataset TEXT NOT NULL, description TEXT NOT NULL, "
-    "card TEXT NOT NULL, created TEXT NOT NULL, embedding BLOB NOT NULL)",
-    "CREATE TABLE classes (task TEXT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE, position INTEGER NOT NULL, "
-    "name TEXT NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL, text_embedding BLOB NOT NULL, "
-    "prototype BLOB NOT NULL, PRIMARY KEY (task, position), UNIQUE (task, name))",
+    (
+        "CREATE TABLE tasks (id TEXT PRIMARY KEY, digest TEXT NOT NULL, dataset TEXT NOT NULL, "
+        "description TEXT NOT NULL, card TEXT NOT NULL, created TEXT NOT NULL, embedding BLOB NOT NULL, "
+        "adapter BLOB NOT NULL)"
+    ),
+    (
+        "CREATE TABLE classes (task TEXT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE, position INTEGER NOT NULL, "
+        "name TEXT NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL, text_embedding BLOB NOT NULL, "
+        "prototype BLOB NOT NULL, PRIMARY KEY (task, position), UNIQUE (task, name))"
+    ),
 )
 
 
@@ -56,6 +61,7 @@ class TaskStore:
             "schema": SCHEMA_VERSION,
             "fingerprint": fingerprint,
             "dimension": dimension,
+            "adapter": 0,
             "revision": 0,
             "content": "0",
         }
@@ -92,12 +98,17 @@ class TaskStore:
         meta = self._meta()
         return f"{meta['revision']}-{meta['content']}"
 
+    def adapter_width(self) -> int:
+        """A, the width of all adapters; 0 until the first task with one."""
+        return int(self._meta()["adapter"])
+
     def put(self, records: Iterable[TaskRecord]) -> None:
         """Adds records in one transaction; one whose id is known replaces the older. Raises MemoryStoreError."""
         checked = [check(record, self.dimension, self.place) for record in records]
         if not checked:
             return
         with self._write():
+            self._fix_adapter_width(checked)
             for record in checked:
                 self._delete(record.id)
                 self._insert(record)
@@ -126,7 +137,8 @@ class TaskStore:
     def snapshot(self) -> Snapshot:
         """All rows as arrays, read in one transaction."""
         with explain(self.place), transaction(self.connection, write=False):
-            return read_snapshot(self.connection, self.checksum(), self.dimension, self.place)
+            width = self.adapter_width()
+            return read_snapshot(self.connection, self.checksum(), self.dimension, width, self.place)
 
     def copy_to(self, path: Path) -> None:
         """Writes a copy of the whole store to `path`, complete or not at all."""
@@ -147,10 +159,24 @@ class TaskStore:
             yield
             self.connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'revision'")
 
+    def _fix_adapter_width(self, records: list[TaskRecord]) -> None:
+        before = width = self.adapter_width()
+        for record in records:
+            size = len(record.adapter)
+            width = width or size
+            if size not in (0, width):
+                raise MemoryStoreError(
+                    f"{self.place}: task {record.id!r}, adapter: expected {width} numbers as in the first task with "
+                    f"one, or none, saw {size}; adapters of two widths need two memories"
+                )
+        if width != before:
+            self.connection.execute("UPDATE meta SET value = ? WHERE key = 'adapter'", (str(width),))
+
     def _insert(self, record: TaskRecord) -> None:
         number = digest(record)
         row = (record.id, f"{number:x}", record.dataset, record.description, dump_card(record.card), record.created)
-        self.connection.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, blob(record.embedding)))
+        vectors = (blob(record.embedding), blob(record.adapter))
+        self.connection.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, *vectors))
         rows = [_class_row(record.id, position, each) for position, each in enumerate(record.classes)]
         self.connection.executemany("INSERT INTO classes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         self._shift_content(number)

@@ -54,7 +54,8 @@ def _to_json(record: TaskRecord) -> dict[str, Any]:
         {**vars(each), "text_embedding": _numbers(each.text_embedding), "prototype": _numbers(each.prototype)}
         for each in record.classes
     ]
-    return {**vars(record), "embedding": _numbers(record.embedding), "classes": classes}
+    vectors = {"embedding": _numbers(record.embedding), "adapter": _numbers(record.adapter)}
+    return {**vars(record), **vectors, "classes": classes}
 
 
 def _from_json(path: Path, number: int, value: dict[str, Any]) -> TaskRecord:
@@ -77,6 +78,7 @@ def _from_json(path: Path, number: int, value: dict[str, Any]) -> TaskRecord:
             classes=classes,
             card=dict(value.get("card", {})),
             created=str(value.get("created", "")),
+            adapter=np.array(value.get("adapter", []), dtype=np.float32),  # exports of schema 1 have none
         )
     except KeyError as error:
         raise MemoryStoreError(f"{path}, line {number}: expected a field {error}, saw none") from error

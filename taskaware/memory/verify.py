@@ -15,6 +15,7 @@ _VECTORS = (
     "SELECT 'class ' || task || '/' || name || ' text', text_embedding FROM classes UNION ALL "
     "SELECT 'class ' || task || '/' || name || ' prototype', prototype FROM classes"
 )
+_ADAPTERS = "SELECT 'task ' || id || ' adapter', adapter FROM tasks WHERE length(adapter) > 0"
 _ORPHANS = "SELECT task, name FROM classes WHERE task NOT IN (SELECT id FROM tasks) ORDER BY task, position"
 
 
@@ -24,7 +25,9 @@ def store_problems(store: TaskStore) -> list[str]:
         lines = [str(line) for (line,) in store.connection.execute("PRAGMA integrity_check")]
         if lines != ["ok"]:
             return [f"damaged file: {line}" for line in lines]
-        return _vector_problems(store) or [*_orphans(store), *_checksum_problems(store)]
+        problems = _vector_problems(store, _VECTORS, store.dimension)
+        problems += _vector_problems(store, _ADAPTERS, store.adapter_width())
+        return problems or [*_orphans(store), *_checksum_problems(store)]
     except (sqlite3.Error, MemoryStoreError) as error:
         return [f"damaged file: {error}"]
 
@@ -38,11 +41,11 @@ def index_problems(store: TaskStore, files: dict[Path, int]) -> list[str]:
     ]
 
 
-def _vector_problems(store: TaskStore) -> list[str]:
+def _vector_problems(store: TaskStore, query: str, width: int) -> list[str]:
     problems = []
-    for name, blob in store.connection.execute(_VECTORS):
-        if len(blob) != 4 * store.dimension:
-            problems.append(f"{name}: expected {store.dimension} numbers, saw {len(blob) / 4:g}")
+    for name, blob in store.connection.execute(query):
+        if len(blob) != 4 * width:
+            problems.append(f"{name}: expected {width} numbers, saw {len(blob) / 4:g}")
         elif not np.isfinite(np.frombuffer(blob, dtype="<f4")).all():
             problems.append(f"{name}: its vector holds NaN or infinity")
     return problems

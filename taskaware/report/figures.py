@@ -45,7 +45,7 @@ def contribution(findings: Findings) -> Figure | None:
     if not shares:
         return None
     sources = list(dict.fromkeys(source for by_source in shares.values() for source in by_source))
-    figure = _figure(1.9 + 1.25 * len(shares), 3.4)
+    figure = _figure(max(5.2, 1.9 + 1.25 * len(shares)), 3.4)
     for axes, shown in _by_shots(figure, tuple(shares)):
         for place, source in enumerate(sources):
             at = [index + (place - (len(sources) - 1) / 2) * 0.85 / len(sources) for index in range(len(shown))]
@@ -70,7 +70,7 @@ def forest(findings: Findings) -> Figure | None:
     arms.remove(result.reference)
     if not arms:
         return None
-    figure = _figure(2.4 + 1.9 * len(result.shots), 1.1 + 0.2 * len(arms))
+    figure = _figure(max(5.6, 2.4 + 1.9 * len(result.shots)), 1.1 + 0.2 * len(arms))
     panels = _panels(figure, len(result.shots))
     breaks = [height for height in range(1, len(arms)) if _group(arms[height]) != _group(arms[height - 1])]
     for panel, shots in zip(panels, result.shots, strict=True):
@@ -96,7 +96,7 @@ def wording(findings: Findings) -> Figure | None:
     shown = [shots for shots in result.shots if any(result.has(arm, shots) for arm in arms)]
     if not arms:
         return None
-    figure = _figure(1.4 + 1.9 * len(shown), 1.3 + 0.26 * len(arms))
+    figure = _figure(max(5.2, 1.4 + 1.9 * len(shown)), 1.3 + 0.26 * len(arms))
     panels = _panels(figure, len(shown))
     for panel, shots in zip(panels, shown, strict=True):
         worst = worst_wording(findings, shots)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from taskaware.evaluation.metrics import Interval, mean_interval
-from taskaware.evaluation.results import NONE, ONLY, AblationResult, Contrast, attribution, contrasts
+from taskaware.evaluation.results import NONE, ONLY, SOURCES, AblationResult, Contrast, attribution, contrasts
 from taskaware.evaluation.statistics import Paired
 
 WORDING = "description: wording "
@@ -67,19 +67,20 @@ def percent(interval: Interval) -> str:
 
 def points(value: float) -> str:
     """A difference of accuracies in percentage points with its sign; a hyphen would read as a range."""
-    return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    text = f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def summary(findings: Findings) -> str:
     """One paragraph: how good, what helped, what harmed, and where the interval includes 0."""
     sentences = [_levels(findings)]
+    arms = single_factors(findings.result)
     if findings.attribution:
         sentences += _sources(findings.attribution)
-        sentences += _arms(findings, "better", "Better than the full model, so worth a look:")
-    else:
-        sentences += _arms(findings, "worse", "Worse than the full model:")
-        sentences += _arms(findings, "better", "Better than the full model, so worth a look:")
-        sentences += _arms(findings, "unclear", "No difference shown, the interval includes 0:")
+        arms = [arm for arm in arms if not arm.startswith(SOURCES)]  # their sources were accounted for
+    sentences += _arms(findings, arms, "worse", "Changes that made the model worse:")
+    sentences += _arms(findings, single_factors(findings.result), "better", "Changes that made it better:")
+    sentences += _arms(findings, arms, "unclear", "Changes with 0 in the interval, so neither is shown:")
     return " ".join(sentences + _worst_wording(findings))
 
 
@@ -91,16 +92,13 @@ def worst_wording(findings: Findings, shots: int) -> str | None:
 
 def _levels(findings: Findings) -> str:
     result = findings.result
-    levels = [f"{percent(findings.accuracy(result.reference, shots))} with {examples(shots)}" for shots in result.shots]
-    text = f"With all its metadata the model reaches {_join(levels)} per class"
-    bare = [shots for shots in result.shots if result.has(NONE, shots)]
+    means = {shots: findings.accuracy(result.reference, shots).mean for shots in result.shots}
+    levels = _series([(f"{100 * mean:.1f}%", shots) for shots, mean in means.items()])
+    text = f"With all its metadata the model reaches {levels} (examples per class)"
+    bare = {shots: findings.accuracy(NONE, shots).mean for shots in result.shots if result.has(NONE, shots)}
     if bare:
-        gains = [
-            f"{points(findings.accuracy(result.reference, shots).mean - findings.accuracy(NONE, shots).mean)} points "
-            f"with {examples(shots)}"
-            for shots in bare
-        ]
-        text += f"; compared with no metadata at all that is {_join(gains)}"
+        gains = _series([(points(means[shots] - mean), shots) for shots, mean in bare.items()])
+        text += f"; compared with no metadata at all that is, in points, {gains}"
     return text + "."
 
 
@@ -108,41 +106,48 @@ def _sources(shares: Mapping[int, Mapping[str, Interval]]) -> list[str]:
     """Sentences about the share of each source, grouped by the side of 0 on which its interval lies."""
     groups: dict[str, list[str]] = {"helped": [], "harmed": [], "unclear": []}
     for source in dict.fromkeys(source for by_source in shares.values() for source in by_source):
-        found: dict[str, list[str]] = {"helped": [], "harmed": [], "unclear": []}
+        found: dict[str, list[tuple[str, int]]] = {side: [] for side in groups}
         for shots, by_source in shares.items():
-            if source in by_source:
-                share = by_source[source]
-                side = "helped" if share.low > 0 else "harmed" if share.high < 0 else "unclear"
-                found[side].append(f"{points(share.mean)} with {examples(shots)}")
+            share = by_source[source]
+            side = "helped" if share.low > 0 else "harmed" if share.high < 0 else "unclear"
+            found[side].append((points(share.mean), shots))
         for side, places in found.items():
-            if places:
-                groups[side].append(f"{source} ({', '.join(places)})")
+            words = _counts([shots for _, shots in places]) if side == "unclear" else _series(places)
+            groups[side] += [f"{source} ({words})"] if places else []
     heads = {
         "helped": "What helped, in points of accuracy:",
         "harmed": "What cost accuracy:",
-        "unclear": "Neither help nor harm is shown, because the interval includes 0, for",
+        "unclear": "Neither is shown, because the interval includes 0, for:",
     }
     sentences = [f"{heads[side]} {_join(names)}." for side, names in groups.items() if names]
     return sentences if groups["helped"] else ["No source of metadata is shown to help.", *sentences]
 
 
-def _arms(findings: Findings, wanted: Verdict, head: str) -> list[str]:
+def _arms(findings: Findings, arms: Sequence[str], wanted: Verdict, head: str) -> list[str]:
     names = []
-    for arm in single_factors(findings.result):
+    for arm in arms:
         items = [item for item in findings.contrasts if item.arm == arm and verdict(item.paired) == wanted]
-        places = ", ".join(f"{points(item.paired.difference)} with {examples(item.shots)}" for item in items)
-        names += [f"{arm} ({places})"] if items else []
+        places = [(points(item.paired.difference), item.shots) for item in items]
+        words = _counts([shots for _, shots in places]) if wanted == "unclear" else _series(places)
+        names += [f"\N{LEFT DOUBLE QUOTATION MARK}{arm}\N{RIGHT DOUBLE QUOTATION MARK} ({words})"] if items else []
     return [f"{head} {_join(names)}."] if names else []
 
 
 def _worst_wording(findings: Findings) -> list[str]:
-    lows = []
-    for shots in findings.result.shots:
-        arm = worst_wording(findings, shots)
-        if arm is not None:
-            mean = 100 * findings.accuracy(arm, shots).mean
-            lows.append(f"{mean:.1f}% with {examples(shots)} ({arm.removeprefix('description: ')})")
-    return [f"The worst wording of the description still reaches {_join(lows)}."] if lows else []
+    worst = [(shots, worst_wording(findings, shots)) for shots in findings.result.shots]
+    lows = [(f"{100 * findings.accuracy(arm, shots).mean:.1f}%", shots) for shots, arm in worst if arm]
+    return [f"The worst wording of the description reaches {_series(lows)}."] if lows else []
+
+
+def _series(values: Sequence[tuple[str, int]]) -> str:
+    """For example "83.9% with no example, 87.0% with 1 and 90.6% with 3"; only the first says what is counted."""
+    parts = [f"{text} with {shots if place else examples(shots)}" for place, (text, shots) in enumerate(values)]
+    return _join(parts)
+
+
+def _counts(shots: Sequence[int]) -> str:
+    """For example "0, 1 and 3 examples"."""
+    return examples(shots[0]) if len(shots) == 1 else _join([str(count) for count in shots]) + " examples"
 
 
 def _join(parts: Sequence[str]) -> str:

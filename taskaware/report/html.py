@@ -99,7 +99,7 @@ def _contribution(findings: Findings, source: str) -> Picture:
         "What each source contributed",
         caption,
         f"Grouped bar chart, points of accuracy {shares}.",
-        wide=False,
+        wide=True,
         source=source,
     )
 

@@ -23,15 +23,21 @@ from taskaware.encoders.hashing import HashingEncoder
 class CountingEncoder:
     """Counts how often each text is encoded."""
 
-    def __init__(self, dimension: int = 16) -> None:
-        self._encoder = HashingEncoder(dimension)
+    def __init__(self, dimension: int = 16, layers: tuple[int, ...] = (2,)) -> None:
+        self._encoder = HashingEncoder(dimension, layers)
         self.fingerprint = self._encoder.fingerprint
         self.dimension = dimension
+        self.layers = self._encoder.layers
+        self.width = self._encoder.width
         self.asked: Counter[str] = Counter()
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.asked.update(texts)
         return self._encoder.encode(texts)
+
+    def features(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.asked.update(texts)
+        return self._encoder.features(texts)
 
 
 @settings(max_examples=25, deadline=None)
@@ -40,9 +46,12 @@ def test_the_cache_gives_what_the_encoder_gives_and_asks_for_each_text_once(call
     with tempfile.TemporaryDirectory() as folder:
         counting = CountingEncoder()
         for texts in calls:
-            seen = CachedEncoder(counting, Path(folder)).encode(texts)  # a new process's cache each time
-            np.testing.assert_array_equal(seen, HashingEncoder(16).encode(texts))
-            assert seen.shape == (len(texts), 16)
+            for _ in range(2):
+                encoder = CachedEncoder(counting, Path(folder))  # a new process's cache each time
+                np.testing.assert_array_equal(encoder.encode(texts), HashingEncoder(16).encode(texts))
+                np.testing.assert_array_equal(encoder.features(texts), HashingEncoder(16, (2,)).features(texts))
+                assert encoder.encode(texts).shape == (len(texts), encoder.dimension)
+                assert encoder.features(texts).shape == (len(texts), encoder.width)
         assert all(times == 1 for times in counting.asked.values())
 
 
@@ -69,6 +78,14 @@ def test_more_texts_than_fit_in_memory_or_in_one_write_still_come_back(
     assert set(counting.asked.values()) == {1}
 
 
+def test_other_layers_of_one_encoder_do_not_share_features(tmp_path: Path) -> None:
+    for layers in ((2,), (4,), (4, 2), ()):
+        encoder = CachedEncoder(HashingEncoder(8, layers), tmp_path)
+        assert encoder.layers == layers
+        np.testing.assert_array_equal(encoder.features(["a"]), HashingEncoder(8, layers).features(["a"]))
+    assert len(list(tmp_path.glob("*.sqlite"))) == 4
+
+
 def test_two_encoders_do_not_share_vectors(tmp_path: Path) -> None:
     narrow, wide = (CachedEncoder(HashingEncoder(size), tmp_path) for size in (8, 16))
     assert narrow.encode(["a"]).shape == (1, 8)
@@ -81,7 +98,7 @@ from pathlib import Path
 from taskaware.encoders.cache import CachedEncoder
 from taskaware.encoders.hashing import HashingEncoder
 for part in range(20):
-    encoder = CachedEncoder(HashingEncoder(16), Path(sys.argv[1]))
+    encoder = CachedEncoder(HashingEncoder(16, (2,)), Path(sys.argv[1]))
     encoder.encode([f"text {number}" for number in range(part * 10, part * 10 + 25)])
 """
 
@@ -112,9 +129,9 @@ import resource, sys
 from pathlib import Path
 from taskaware.encoders.cache import CachedEncoder
 from taskaware.encoders.hashing import HashingEncoder
-CachedEncoder(HashingEncoder(512), Path(sys.argv[1])).encode(["first"])
+CachedEncoder(HashingEncoder(512, (2,)), Path(sys.argv[1])).encode(["first"])
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-print(CachedEncoder(HashingEncoder(512), Path(sys.argv[1])).encode([f"t{n}" for n in range(500)]).shape)
+print(CachedEncoder(HashingEncoder(512, (2,)), Path(sys.argv[1])).encode([f"t{n}" for n in range(500)]).shape)
 """
 
 

@@ -20,7 +20,9 @@ def _unit(*place: int | str, dimension: int) -> np.ndarray:
 def make_record() -> MakeRecord:
     """A function that makes a record whose vectors follow from its id and version."""
 
-    def make(task_id: str, dataset: str = "mail", classes: int = 2, version: int = 0, dimension: int = 8) -> TaskRecord:
+    def make(
+        task_id: str, dataset: str = "mail", classes: int = 2, version: int = 0, dimension: int = 8, adapter: int = 3
+    ) -> TaskRecord:
         parts = tuple(
             ClassRecord(
                 name=f"class {number}",
@@ -33,7 +35,9 @@ def make_record() -> MakeRecord:
         )
         embedding = _unit(task_id, version, dimension=dimension)
         card = {"language": "en", "background": ["passage"], "version": version}
-        return TaskRecord(task_id, dataset, f"about {task_id}", embedding, parts, card, "2026-01-02T03:04:05+00:00")
+        created = "2026-01-02T03:04:05+00:00"
+        small = _unit(task_id, version, "adapter", dimension=adapter) if adapter else np.zeros(0, dtype=np.float32)
+        return TaskRecord(task_id, dataset, f"about {task_id}", embedding, parts, card, created, small)
 
     return make
 
@@ -54,4 +58,4 @@ def _plain(record: TaskRecord) -> tuple[object, ...]:
         for each in record.classes
     ]
     words = (record.id, record.dataset, record.description, record.card, record.created)
-    return (*words, record.embedding.tolist(), classes)
+    return (*words, record.embedding.tolist(), record.adapter.tolist(), classes)

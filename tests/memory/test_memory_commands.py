@@ -27,7 +27,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "run"
     with TaskMemory.create(folder / "memory", HashingEncoder(32).fingerprint, 32) as memory:
         memory.add([_record("mood", "the mood of a letter", "glad", "angry"), _record("[b]shelf", "shelf of a book")])
-    (folder / "config.json").write_text(json.dumps({"encoder": {"name": "hashing", "dimension": 32}, "other": 1}))
+    (folder / "config.json").write_text(
+        json.dumps({"encoder": {"name": "hashing", "dimension": 32, "layers": [1]}, "other": 1})
+    )
     return folder
 
 

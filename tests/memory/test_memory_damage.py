@@ -65,7 +65,7 @@ def test_a_file_that_is_no_database_is_reported(folder: Path) -> None:
 
 def test_another_schema_is_refused(folder: Path) -> None:
     _change(folder, "UPDATE meta SET value = '99' WHERE key = 'schema'")
-    with pytest.raises(MemoryStoreError, match="expected memory schema 1, saw 99"):
+    with pytest.raises(MemoryStoreError, match="expected memory schema 2, saw 99"):
         TaskMemory.open(folder, PRINT)
 
 
@@ -157,6 +157,13 @@ def _change(folder: Path, statement: str) -> None:
             "UPDATE classes SET prototype = x'" + "00" * 28 + "0000807f' WHERE task = 'task 07' AND position = 1",
             "class task 07/class 1 prototype: its vector holds NaN or infinity",
         ),
+        ("UPDATE tasks SET adapter = x'00' WHERE id = 'task 07'", "task task 07 adapter: expected 3 numbers, saw 0.25"),
+        (
+            "UPDATE tasks SET adapter = x'" + "00" * 8 + "0000807f' WHERE id = 'task 07'",
+            "task task 07 adapter: its vector holds NaN or infinity",
+        ),
+        ("UPDATE tasks SET adapter = x'' WHERE id = 'task 07'", "task task 07: its contents do not match"),
+        ("UPDATE meta SET value = '2' WHERE key = 'adapter'", "task task 00 adapter: expected 2 numbers, saw 3"),
         ("DELETE FROM tasks WHERE id = 'task 07'", "class task 07/class 0: its task is not there"),
         ("DELETE FROM classes WHERE task = 'task 07'", "task task 07: its contents do not match"),
         ("UPDATE meta SET value = 'abc' WHERE key = 'content'", "the checksum of the whole memory does not match"),

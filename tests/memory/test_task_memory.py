@@ -1,5 +1,6 @@
 """Does the memory give back what it was given, and never what was excluded?"""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ def test_the_snapshot_lines_tasks_up_with_their_classes(make_record: MakeRecord)
         snapshot = memory.snapshot()
         assert memory.snapshot() is snapshot
         assert snapshot.task_ids.tolist() == ["a", "b", "c"]
+        assert snapshot.task_rows == {"a": 0, "b": 1, "c": 2}
         assert snapshot.task_datasets.tolist() == ["mail", "mail", "news"]
         assert snapshot.class_rows.tolist() == [1, 1, 1, 2, 2]
         assert snapshot.class_start.tolist() == [0, 0, 3, 5]
@@ -51,11 +53,80 @@ def test_the_snapshot_lines_tasks_up_with_their_classes(make_record: MakeRecord)
             snapshot.task_embeddings[0] = 0.0
 
 
+def test_adapters_line_up_with_tasks_and_tasks_without_one_have_zeros(make_record: MakeRecord) -> None:
+    with TaskMemory.in_memory(PRINT, 8) as memory:
+        memory.add([make_record("b", adapter=0)])
+        assert memory.snapshot().task_adapters.shape == (1, 0)
+        memory.add([make_record("c"), make_record("a", adapter=0), make_record("d")])
+        seen = memory.snapshot().task_adapters
+        assert seen.dtype == np.float32
+        expected = [np.zeros(3), np.zeros(3), make_record("c").adapter, make_record("d").adapter]
+        np.testing.assert_array_equal(seen, expected)
+        assert memory.get("a").adapter.shape == (0,)
+        assert memory.verify() == []
+
+
+def test_the_first_adapter_fixes_the_width_of_all(tmp_path: Path, make_record: MakeRecord) -> None:
+    with TaskMemory.create(tmp_path / "memory", PRINT, 8) as memory:
+        with pytest.raises(MemoryStoreError, match=r"task 'b', adapter: expected 3 numbers .* saw 4"):
+            memory.add([make_record("a"), make_record("b", adapter=4)])
+        assert memory.snapshot().task_adapters.shape == (0, 0)  # nothing was written, the width neither
+        memory.add([make_record("a", adapter=4)])
+    with TaskMemory.open(tmp_path / "memory", PRINT) as memory:
+        with pytest.raises(MemoryStoreError, match=r"expected 4 numbers .* saw 3"):
+            memory.add([make_record("a")])
+        memory.remove(["a"])
+        memory.add([make_record("b", adapter=0)])
+        assert memory.snapshot().task_adapters.tolist() == [[0.0] * 4]
+
+
+_TASKS = st.lists(st.integers(min_value=0, max_value=4), min_size=1, max_size=6)  # how many classes each has
+
+
+@settings(max_examples=40, deadline=None)
+@given(classes=_TASKS, given_rows=st.lists(st.integers(-1, 5), max_size=8), texts=st.integers(0, 5))
+def test_label_similarity_is_the_mean_over_texts_of_the_nearest_class(
+    make_record: MakeRecord, classes: list[int], given_rows: list[int], texts: int
+) -> None:
+    rows = [row for row in given_rows if row < len(classes)]
+    with TaskMemory.in_memory(PRINT, 8) as memory:
+        memory.add([make_record(f"task {number}", classes=each) for number, each in enumerate(classes)])
+        queries = make_record("queries", classes=texts).classes
+        words = np.array([each.text_embedding for each in queries], dtype=np.float32).reshape(texts, 8)
+        seen = memory.label_similarity(words, np.array(rows, dtype=np.int64))
+        known = [np.array([each.text_embedding for each in memory.get(task).classes]) for task in memory.ids()]
+    expected = [
+        np.mean([max(text @ vector for vector in known[row]) for text in words])
+        if row >= 0 and len(known[row]) and texts
+        else 0.0
+        for row in rows
+    ]
+    assert seen.dtype == np.float32 and seen.shape == (len(rows),)
+    np.testing.assert_allclose(seen, expected, atol=1e-6)
+
+
+def test_a_tasks_own_label_texts_are_nearest_to_itself(make_record: MakeRecord) -> None:
+    with TaskMemory.in_memory(PRINT, 8) as memory:
+        memory.add([make_record(f"task {number}", classes=5) for number in range(4)])
+        snapshot = memory.snapshot()
+        own = snapshot.class_texts[snapshot.class_start[2] : snapshot.class_start[3]]
+        seen = memory.label_similarity(own, np.array([0, 1, 2, 3, -1]))
+        assert seen[2] == pytest.approx(1.0)
+        assert seen.argmax() == 2 and seen[4] == 0.0
+        for bad in ([4], [-2], [0.5]):
+            with pytest.raises(MemoryStoreError, match="task rows"):
+                memory.label_similarity(own, np.array(bad))
+        with pytest.raises(MemoryStoreError, match=r"\[Q, 8\]"):
+            memory.label_similarity(own[:, :4], np.array([0]))
+
+
 def test_an_empty_memory_has_an_empty_snapshot_and_no_hits() -> None:
     with TaskMemory.in_memory(PRINT, 8) as memory:
         snapshot = memory.snapshot()
         assert snapshot.task_embeddings.shape == snapshot.class_texts.shape == (0, 8)
         assert snapshot.class_start.tolist() == [0]
+        assert snapshot.task_adapters.shape == (0, 0)
+        assert snapshot.task_rows == {}
         hits = memory.search_tasks(np.ones((2, 8), dtype=np.float32), 3)
         assert hits.rows.tolist() == [[-1] * 3] * 2
         assert not hits.similarity.any()
@@ -109,7 +180,8 @@ def test_a_bad_record_leaves_the_memory_as_it_was(make_record: MakeRecord) -> No
 def test_everything_in_a_record_counts_in_its_digest(make_record: MakeRecord) -> None:
     first = make_record("a")
     others = [make_record("b"), make_record("a", dataset="x"), make_record("a", classes=1), make_record("a", version=1)]
-    assert len({digest(each) for each in (first, *others)}) == 5
+    others.append(make_record("a", adapter=0))
+    assert len({digest(each) for each in (first, *others)}) == 6
     first.classes[0].prototype[0] += 1
     assert digest(first) != digest(make_record("a"))
 
@@ -161,7 +233,9 @@ def test_a_query_of_another_width_is_refused(make_record: MakeRecord) -> None:
             memory.search_tasks(np.ones((1, 9), dtype=np.float32), 1)
 
 
-def test_a_copy_holds_the_same_and_lives_on_its_own(tmp_path: Path, make_record: MakeRecord) -> None:
+def test_a_copy_holds_the_same_and_lives_on_its_own(
+    tmp_path: Path, make_record: MakeRecord, same_record: SameRecord
+) -> None:
     with TaskMemory.in_memory(PRINT, 8) as memory:
         memory.add([make_record("a"), make_record("b")])
         for _ in range(2):  # the second replaces the first
@@ -171,6 +245,7 @@ def test_a_copy_holds_the_same_and_lives_on_its_own(tmp_path: Path, make_record:
     assert {path.name for path in (tmp_path / "copy").iterdir()} == names
     with TaskMemory.open(tmp_path / "copy", PRINT) as copy:
         assert copy.ids() == ["a", "b"]
+        assert same_record(copy.get("b"), make_record("b"))
         assert copy.verify() == []
 
 
@@ -192,6 +267,18 @@ def test_an_export_adds_up_to_the_same_memory(tmp_path: Path, make_record: MakeR
         assert other.add_export(tmp_path / "tasks.jsonl") == 2
         assert same_record(other.get("a"), make_record("a"))
         assert same_record(other.get(odd.id), odd)
+
+
+def test_an_export_from_before_adapters_is_read_without_them(tmp_path: Path, make_record: MakeRecord) -> None:
+    path = tmp_path / "tasks.jsonl"
+    with TaskMemory.in_memory(PRINT, 8) as memory, TaskMemory.in_memory(PRINT, 8) as other:
+        memory.add([make_record("a")])
+        memory.export(path)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        del lines[1]["adapter"]
+        path.write_text("\n".join(json.dumps(line) for line in lines))
+        other.add_export(path)
+        assert other.get("a").adapter.shape == (0,)
 
 
 def test_an_export_of_another_encoder_or_a_damaged_one_is_refused(tmp_path: Path, make_record: MakeRecord) -> None:

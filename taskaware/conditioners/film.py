@@ -1,0 +1,85 @@
+"""How do words, memory and a few examples decide the modulation?
+
+1. Attention over past tasks. Each neighbour brings the code with which its own body was modulated. Its logit grows with
+   how near its description and label texts are (`TaskPrior`); the support set adds its evidence (`evidence.py`). The
+   identity, the frozen encoder's own space, always competes: an unknown question stays there.
+2. FiLM code = attention-weighted sum of codes (residual: 0 is the identity; Perez et al. 2018).
+3. Prior prototypes = label texts, moved by background and by past classes, in the space of the code (`prior.py`).
+4. Gate between prior and class mean, per class, knows the shots and whether the words agree with the examples
+   (`gate.py`; AM3, Xing et al. 2019, https://arxiv.org/abs/1902.07104, eq. 4-5).
+
+Adapters of past tasks mixed by retrieval follow AdapterFusion (Pfeiffer et al. 2021, https://arxiv.org/abs/2005.00247)
+in spirit; here attention reads task descriptions instead of tokens.
+
+Shapes: T none (one task), S support, N ways, D width, K neighbours, H hidden units of the body.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from taskaware.conditioners.base import Modulation, Space, Switches
+from taskaware.conditioners.evidence import agreement, leave_one_out_likelihood, one_hot, words_likelihood
+from taskaware.conditioners.gate import ShotGate
+from taskaware.conditioners.prior import TaskPrior, WordPrior
+from taskaware.core.config import Config
+from taskaware.core.values import Examples, TaskContext
+
+
+class FilmConfig(Config):
+    """evidence: whether the support set corrects the attention over past tasks."""
+
+    evidence: bool = True
+
+
+@final
+class FilmConditioner(nn.Module):
+    """Words, memory and support set -> Modulation. With nothing remembered and no words it equals the frozen space."""
+
+    def __init__(self, config: FilmConfig, switches: Switches | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.switches = switches or Switches()
+        self.tasks = TaskPrior()
+        self.words = WordPrior()
+        self.gate = ShotGate()
+        self.evidence_words = nn.Parameter(torch.tensor(1.0))
+        self.evidence_examples = nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, support: Examples, context: TaskContext, space: Space) -> Modulation:
+        """support [S, W], context of one task -> its Modulation."""
+        targets = one_hot(support, len(context.class_mask))
+        near = context.neighbours
+        adapters = near.adapters * context.code_mask
+        codes = torch.cat([adapters, torch.zeros_like(context.code_mask)[None]])
+        logits = self.tasks(near)
+        if self.config.evidence and len(support.mask):
+            told, shown = self._evidence(support, targets, context, codes, space)
+            logits = logits + self.evidence_words.clamp_min(0) * told + self.evidence_examples.clamp_min(0) * shown
+        attention = logits.softmax(-1)
+        if not self.switches.film:
+            attention = torch.cat([torch.zeros_like(attention[:-1]), torch.ones_like(attention[:1])])
+        code = attention @ codes
+        prior = space.embed_words(self.words(context), code) * context.class_mask[:, None]
+        agreed = agreement(space.embed(support.features, code), prior, targets, context.class_mask, space.scale())
+        gate = self.gate(targets.sum(0), agreed)
+        readable = context.present[2] * float(self.switches.prior)
+        gate = torch.where(readable > 0, gate, torch.ones_like(gate))
+        return Modulation(code=code, prior=prior * readable, gate=gate, attention=attention)
+
+    @torch.no_grad()
+    def _evidence(
+        self, support: Examples, targets: Tensor, context: TaskContext, codes: Tensor, space: Space
+    ) -> tuple[Tensor, Tensor]:
+        """Log-likelihoods [K + 1] of the support labels in each neighbour's space and in the identity's.
+
+        The first from label texts, the second from leave-one-out prototypes. Evidence is observed, not trained: no
+        gradient reaches the spaces through it.
+        """
+        spaces = codes[:, None]
+        examples = space.embed(support.features, spaces)
+        prior = space.embed_words(self.words(context), spaces)
+        scale, mask = space.scale(), context.class_mask
+        told = words_likelihood(examples, prior, targets, mask, scale) * context.present[2]
+        return told, leave_one_out_likelihood(examples, targets, mask, scale)

@@ -1,0 +1,31 @@
+"""How much do examples weigh against words, class by class?
+
+AM3 (Xing et al. 2019, https://arxiv.org/abs/1902.07104) lets a network of the label text decide. Here the gate knows
+the two things that should matter: how many examples the class has, and whether the words agree with the examples at all.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+
+@final
+class ShotGate(nn.Module):
+    """gate_n = sigmoid(a + b log k_n + c (1 - agreement)); 0 for a class without examples.
+
+    At birth one example weighs as much as the label text, five twice as much; c >= 0 lets examples win when the words
+    contradict them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.even = nn.Parameter(torch.tensor(0.0))
+        self.shots = nn.Parameter(torch.tensor(0.43))
+        self.doubt = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, counts: Tensor, agreement: Tensor) -> Tensor:
+        """counts [N] of examples, agreement [] (1 = the words explain the support set, 0 = chance) -> [N]."""
+        doubt = self.doubt.clamp_min(0) * ((1 - agreement).clamp_min(0) - 0.5)
+        logit = self.even + self.shots.clamp_min(0) * counts.clamp_min(1.0).log() + doubt
+        return logit.sigmoid() * (counts > 0)

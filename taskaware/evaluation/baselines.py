@@ -1,0 +1,34 @@
+"""What would one get without training? The baselines that a learned model has to beat.
+
+All live in the frozen encoder's sentence space (the first D columns of the features). `mix` adds the label text to the
+class mean, `mix.5` half of it; without examples both are the label text.
+
+Shapes: N ways, S support, Q query, D width.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskaware.episodes import Draw
+from taskaware.episodes.tasks import Floats
+
+BASELINES = ("proto", "label", "mix", "mix.5")
+
+
+def baseline_predictions(draw: Draw) -> dict[str, NDArray[np.int64]]:
+    """Predicted labels [Q] of each baseline; `proto` is absent without examples. Labels in their first wording."""
+    labels = draw.task.words.labels[draw.classes, draw.wording % draw.task.words.labels.shape[1]]
+    dimension = labels.shape[1]
+    queries = draw.task.features[draw.query, :dimension]
+    if not len(draw.support):
+        return {name: _nearest(queries, labels) for name in BASELINES[1:]}
+    support = draw.task.features[draw.support, :dimension]
+    means = np.stack([support[draw.support_labels == index].mean(0) for index in range(len(labels))])
+    centres = {"proto": means, "label": labels, "mix": means + labels, "mix.5": means + 0.5 * labels}
+    return {name: _nearest(queries, centre) for name, centre in centres.items()}
+
+
+def _nearest(queries: Floats, centres: Floats) -> NDArray[np.int64]:
+    unit = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
+    result: NDArray[np.int64] = (queries @ unit.T).argmax(axis=1)
+    return result

@@ -1,0 +1,20 @@
+"""Where do conditioned prototypes come from?
+
+p_n = gate_n * mean_n + (1 - gate_n) * prior_n, normalised: AM3 (Xing et al. 2019, https://arxiv.org/abs/1902.07104,
+eq. 5) in the space of the task's FiLM code. At birth, with label texts and one example, this is the training-free mix.
+"""
+
+from torch import Tensor
+from torch.nn import functional
+
+from taskaware.bodies import ResidualBody
+from taskaware.conditioners import Modulation
+from taskaware.core.values import Examples
+from taskaware.learners.base import class_means
+
+
+def conditioned_prototypes(body: ResidualBody, support: Examples, modulation: Modulation) -> Tensor:
+    """support [S, W] -> unit prototypes [N, D]; a class with neither words nor examples gets zeros."""
+    means = class_means(body.embed(support.features, modulation.code), support, len(modulation.gate))
+    gate = modulation.gate[:, None]
+    return functional.normalize(gate * means + (1 - gate) * modulation.prior, dim=-1)

@@ -1,0 +1,143 @@
+"""The one place where encoder, memory, conditioner and learner are wired: TaskAware."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taskaware.conditioners import Switches
+from taskaware.core.errors import DataError
+from taskaware.core.values import Examples, TaskCard
+from taskaware.data import Table, check_labels, find_card, read_card
+from taskaware.encoders import TextEncoder, load_encoder
+from taskaware.episodes import EncodedTask, Shape, Words, encode_task, pad_examples
+from taskaware.learners import build_learner
+from taskaware.learners.base import Learner
+from taskaware.memory import Exclusion, TaskMemory
+from taskaware.pipeline.adapted import AdaptedTask, Situation
+from taskaware.pipeline.batching import context_of
+from taskaware.pipeline.config import ModelConfig
+from taskaware.pipeline.records import record_of
+from taskaware.pipeline.retrieval import Library
+from taskaware.pipeline.saving import load_run, save_run
+
+ExampleRows = Sequence[tuple[str, str]]
+
+
+@final
+class TaskAware:
+    """A meta-trained few-shot learner that reads.
+
+    >>> model = TaskAware.from_pretrained("runs/quickstart")
+    >>> task = model.adapt("task.md", [("Where is my parcel?", "delivery"), ("I was charged twice", "billing")])
+    >>> task.predict(["The courier never came"]).labels
+    """
+
+    def __init__(self, config: ModelConfig, encoder: TextEncoder, learner: Learner, memory: TaskMemory) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.learner = learner.eval()
+        self.memory = memory
+
+    @classmethod
+    def fresh(cls, config: ModelConfig, memory: TaskMemory | None = None) -> "TaskAware":
+        """An untrained model: with label texts it is the training-free mix of prototypes and words."""
+        encoder = load_encoder(config.encoder)
+        learner = build_learner(config.learner, encoder.dimension, encoder.width)
+        return cls(config, encoder, learner, memory or TaskMemory.in_memory(encoder.fingerprint, encoder.dimension))
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, *, switches: Switches | None = None, device: str = "cpu") -> "TaskAware":
+        """Loads a run folder. Raises CheckpointError, MemoryStoreError (another encoder's memory), EncoderError."""
+        stored = load_run(Path(path))
+        encoder = load_encoder(stored.config.encoder)
+        learner = build_learner(stored.config.learner, encoder.dimension, encoder.width, switches)
+        stored.load_into(learner)
+        return cls(stored.config, encoder, learner.to(device), TaskMemory.open(Path(path) / "memory", encoder.fingerprint))
+
+    def save_pretrained(self, path: str | Path, model_card: str, training: dict[str, object] | None = None) -> None:
+        """Writes config.json, model.safetensors, memory/ and README.md; an older folder survives a failed save."""
+        save_run(Path(path), self.config, self.learner, self.memory, model_card, training or {})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the learner computes."""
+        return self.learner.body.log_scale.device
+
+    @cached_property
+    def library(self) -> Library:
+        """The memory with its tasks' codes; `remember` renews it."""
+        codes = torch.from_numpy(np.array(self.memory.snapshot().task_adapters))
+        if codes.shape[1] != self.learner.body.code_width:
+            codes = codes.new_zeros(len(codes), self.learner.body.code_width)
+        return Library(self.memory, codes)
+
+    def adapt(self, card: TaskCard | str | Path, examples: Table | ExampleRows = ()) -> AdaptedTask:
+        """Learns a task from its words and 0 or more (text, label) examples; takes milliseconds.
+
+        `card` is a TaskCard, the path of a card file or the name of a shipped one. Raises CardError and DataError.
+        """
+        task_card = card if isinstance(card, TaskCard) else _own_task(card)
+        rows = _rows(task_card, examples)
+        task = encode_task(task_card, [text for text, _ in rows], [label for _, label in rows], self.encoder)
+        situation = self.situation(task)
+        with torch.no_grad():
+            adapted = self.learner.adapt(situation.support, situation.context)
+        return AdaptedTask(task_card, self.config, self.encoder, self.learner, adapted, situation, tuple(rows))
+
+    def situation(self, task: EncodedTask) -> Situation:
+        """All rows of a task as its support set, its first wording as its words, and its memory neighbours."""
+        words = first_words(task)
+        shape = Shape(len(task.classes), len(task.labels), 0, len(words.background))
+        exclude = Exclusion(tasks=frozenset({task.id}))
+        context = context_of(words, shape, self.library, self.config.retrieval, exclude, self.whole_code())
+        support = pad_examples(task.features, task.labels, len(task.labels))
+        ids = [str(name) for name in self.memory.snapshot().task_ids]
+        return Situation(task, support, context, words, self.library, ids, exclude)
+
+    def whole_code(self) -> Tensor:
+        """The code mask without dropout [A]."""
+        return torch.ones(self.learner.body.code_width)
+
+    def remember(self, task: AdaptedTask) -> str:
+        """Writes an adapted task into the memory, so that later tasks can build on it; returns its id."""
+        situation = task.situation
+        if situation is None:
+            raise DataError("this task was loaded from a folder; remember it right after adapting")
+        self.memory.add([record_of(situation.task, task.adapted.code.cpu().numpy())])
+        self.__dict__.pop("library", None)
+        return situation.task.id
+
+
+def first_words(task: EncodedTask) -> Words:
+    """Description (first wording), background and label texts (first wording) of a whole task."""
+    words = task.words
+    described = len(words.descriptions) > 0
+    description = words.descriptions[0] if described else np.zeros(words.labels.shape[-1], dtype=np.float32)
+    return Words(description, words.background, words.labels[:, 0], (described, len(words.background) > 0, True))
+
+
+def _own_task(card: str | Path) -> TaskCard:
+    path = Path(card)
+    return (read_card(path) if path.suffix == ".md" else find_card(str(card))).task_card()
+
+
+def _rows(card: TaskCard, examples: Table | ExampleRows) -> list[tuple[str, str]]:
+    if isinstance(examples, Table):
+        table = examples
+    else:
+        table = Table(tuple(text for text, _ in examples), tuple(label for _, label in examples))
+    if table.labels is None:
+        raise DataError(f"{card.id}: examples need a label each; saw texts only")
+    if len(table.texts):
+        check_labels(table, card.labels, card.id)
+    return list(zip(table.texts, table.labels, strict=True))
+
+
+def support_only(support: Examples, keep: Tensor) -> Examples:
+    """The same support set with only the rows where keep [S] is 1."""
+    return Examples(support.features, support.labels, support.mask * keep)

@@ -1,0 +1,186 @@
+"""The outer loop: episodes, outer gradients, validation, checkpoints.
+
+Meta-learning on a meta-batch of T tasks at once (Finn et al. 2017, https://arxiv.org/abs/1703.03400, algorithm 1, with
+the inner loop of the learner); torch.func.vmap maps the learner over tasks, accelerate places it and reduces gradients.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from taskaware.core.errors import TrainingError
+from taskaware.core.values import Episode
+from taskaware.encoders import load_encoder
+from taskaware.episodes import EncodedTask, check_disjoint, encode_task
+from taskaware.learners import build_learner
+from taskaware.learners.base import cross_entropy
+from taskaware.pipeline import TaskAware
+from taskaware.pipeline.batching import assemble, to_device
+from taskaware.pipeline.retrieval import Library
+from taskaware.training.checkpoint import Progressed, load_checkpoint, save_checkpoint
+from taskaware.training.config import RunConfig
+from taskaware.training.distributed import reduce_gradients, share, total
+from taskaware.training.episodes import training_request
+from taskaware.training.optimizer import build_optimizer, set_rate
+from taskaware.training.tasks import Codebook, TrainingLibraries, finished_memory, load_entry, load_training_tasks
+from taskaware.training.validation import validation_accuracy
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is reported while training: the step, its loss, and the validation score when there is a new one."""
+
+    step: int
+    steps: int
+    loss: float
+    score: float | None
+
+
+Report = Callable[[Progress], None]
+
+
+def train(config: RunConfig, *, resume: bool = False, report: Report = lambda progress: None) -> TaskAware:
+    """Trains and returns the best model on validation; the checkpoint lies beside the run's folder.
+
+    Raises TrainingError when the loss is not finite, DataError, EpisodeError, EncoderError, ConfigError.
+    """
+    run = Run(config)
+    return run.go(resume, report)
+
+
+@final
+class Run:
+    """One training run: what stays the same from step to step, and the few things that change."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.accelerator = Accelerator()
+        self.encoder = load_encoder(config.encoder)
+        with self.accelerator.main_process_first():
+            self.tasks = load_training_tasks(config.data, self.encoder)
+            self.held_out = self._held_out()
+        torch.manual_seed(config.seed)
+        learner = build_learner(config.learner, self.encoder.dimension, self.encoder.width)
+        learner.body.fit(torch.cat([torch.from_numpy(task.features) for task in self.tasks.tasks]))
+        codebook = Codebook(self.tasks, learner.body.code_width)
+        self.model = nn.ModuleDict({"learner": learner, "codebook": codebook}).to(self.accelerator.device)
+        self.learner, self.codebook = learner, codebook
+        self.libraries = TrainingLibraries(self.tasks, self.encoder, codebook)
+        self.optimizer = build_optimizer(self.model, config.training)
+        self.parameters = [each for each in self.model.parameters() if each.requires_grad]
+        self.checkpoint = Path(config.output) / f"{config.name}.checkpoint"
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_score, self.best_step = -math.inf, 0
+
+    def go(self, resume: bool, report: Report) -> TaskAware:
+        """Steps, with validation and a checkpoint every so often; ends with the best weights."""
+        steps, every = self.config.training.steps, self.config.training.validate_every
+        start = self._resume() if resume else 0
+        if start == 0:
+            self._keep_if_best(0)
+        for step in range(start, steps):
+            loss = self._step(step)
+            score = None
+            if (step + 1) % every == 0 or step + 1 == steps:
+                score = self._keep_if_best(step + 1)
+                self._save(step + 1)
+            report(Progress(step + 1, steps, loss, score))
+        self.model.load_state_dict(self.best)
+        return self._finished()
+
+    def _step(self, step: int) -> float:
+        training = self.config.training
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        mine = share(training.meta_batch, self.accelerator.process_index, self.accelerator.num_processes)
+        loss = torch.zeros((), device=self.accelerator.device)
+        chunk = training.task_chunk or len(mine)
+        for first in range(0, len(mine), max(chunk, 1)):
+            part = self._loss(step, mine[first : first + chunk])
+            self.accelerator.backward(part)
+            loss = loss + part.detach()
+        value = total(self.accelerator, loss)
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {step + 1}; the last good checkpoint is kept in {self.checkpoint}; "
+                "lower training.learning_rate or training.clip and train again with --resume auto"
+            )
+        reduce_gradients(self.accelerator, self.parameters)
+        nn.utils.clip_grad_norm_(self.parameters, training.clip)
+        set_rate(self.optimizer, training, step)
+        self.optimizer.step()
+        return value
+
+    def _loss(self, step: int, indices: range) -> Tensor:
+        """Sum of the tasks' losses over the size of the global meta-batch."""
+        libraries = self.libraries.all()
+        drop, seed = self.config.training.drop, self.config.seed
+        requests = [
+            training_request(self.tasks, libraries, self.config.episodes, drop, (seed, step, index))
+            for index in indices
+        ]
+        batch = to_device(assemble(requests, self.config.retrieval), self.accelerator.device)
+        with self.accelerator.autocast():
+            return torch.func.vmap(self._task_loss)(batch).sum() / self.config.training.meta_batch
+
+    def _task_loss(self, episode: Episode) -> Tensor:
+        return cross_entropy(self.learner(episode).float(), episode.query)
+
+    @torch.no_grad()
+    def _keep_if_best(self, step: int) -> float:
+        self.model.eval()
+        scores: dict[str, float] = {}
+        if self.held_out and self.accelerator.is_main_process:
+            training = self.config.training
+            memory = finished_memory(self.tasks, self.encoder, self.codebook())
+            found = validation_accuracy(
+                self.learner,
+                Library(memory, self.codebook()),
+                self.held_out,
+                training.validation_shots,
+                training.validation_episodes,
+                max(self.config.episodes.way),
+                self.config.retrieval,
+                self.config.seed,
+            )
+            scores = {f"{task}, {shots}-shot": value for (task, shots), value in found.items()}
+        score = sum(scores.values()) / len(scores) if scores else float(step)
+        self.history.append({"step": step, "score": score, **scores})
+        if score > self.best_score:
+            self.best_score, self.best_step = score, step
+            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        return score
+
+    def _held_out(self) -> list[EncodedTask]:
+        entries = self.config.validation
+        texts = [task for entry in entries for task in load_entry(entry)]
+        tasks = [encode_task(task.card, task.texts, task.labels, self.encoder) for task in texts]
+        check_disjoint(self.tasks.tasks, tasks, "validation")
+        return tasks
+
+    def _finished(self) -> TaskAware:
+        memory = finished_memory(self.tasks, self.encoder, self.codebook())
+        return TaskAware(self.config.model_part(), self.encoder, self.learner, memory)
+
+    def _save(self, step: int) -> None:
+        if self.accelerator.is_main_process:
+            state = Progressed(step, self.best_score, self.best_step, self.history)
+            save_checkpoint(self.checkpoint, state, self._identity(), self.model, self.best, self.optimizer)
+        self.accelerator.wait_for_everyone()
+
+    def _resume(self) -> int:
+        if not (self.checkpoint / "state.json").exists():
+            return 0
+        state, self.best = load_checkpoint(self.checkpoint, self._identity(), self.model, self.optimizer)
+        self.best_score, self.best_step, self.history = state.best_score, state.best_step, state.history
+        return state.step
+
+    def _identity(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json", exclude={"output"})

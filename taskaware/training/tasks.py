@@ -1,0 +1,96 @@
+"""Which tasks does a run train on, and what does the memory hold of them while it does?
+
+Shapes: R tasks, A width of a code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from taskaware.data import TextTask, find_card, load_tasks
+from taskaware.encoders import TextEncoder
+from taskaware.episodes import EncodedTask, encode_task
+from taskaware.memory import TaskMemory
+from taskaware.pipeline.records import record_of
+from taskaware.pipeline.retrieval import Library
+from taskaware.training.config import DataEntry
+
+
+@dataclass(frozen=True)
+class TrainingTasks:
+    """Tasks in the order of the memory's rows, the probability of each, and whether its code is learned [R]."""
+
+    tasks: tuple[EncodedTask, ...]
+    weights: NDArray[np.float64]
+    learned: NDArray[np.bool_]
+
+
+def load_entry(entry: DataEntry) -> list[TextTask]:
+    """The tasks that an entry names."""
+    return load_tasks(find_card(entry.card), split=entry.split, fold=entry.fold)
+
+
+def load_training_tasks(entries: Sequence[DataEntry], encoder: TextEncoder) -> TrainingTasks:
+    """Loads and encodes all entries; a task that occurs twice is an error of the memory, which keys by id."""
+    found: dict[str, tuple[EncodedTask, float, bool]] = {}
+    for entry in entries:
+        tasks = load_entry(entry)
+        for task in tasks:
+            encoded = encode_task(task.card, task.texts, task.labels, encoder)
+            found[encoded.id] = (encoded, entry.weight / len(tasks), entry.adapter == "learned")
+    ordered = [found[name] for name in sorted(found)]
+    weights = np.array([weight for _, weight, _ in ordered])
+    learned = np.array([each for _, _, each in ordered])
+    return TrainingTasks(tuple(task for task, _, _ in ordered), weights / weights.sum(), learned)
+
+
+@final
+class Codebook(nn.Module):
+    """One code per training task [R, A]: 0 at birth, so training starts in the frozen encoder's space."""
+
+    learned: Tensor
+
+    def __init__(self, tasks: TrainingTasks, width: int) -> None:
+        super().__init__()
+        self.codes = nn.Parameter(torch.zeros(len(tasks.tasks), width))
+        self.register_buffer("learned", torch.from_numpy(tasks.learned).float()[:, None])
+
+    def forward(self) -> Tensor:
+        """Codes [R, A]; those of identity tasks are 0."""
+        return self.codes * self.learned
+
+
+@final
+class TrainingLibraries:
+    """The training tasks' memory once per wording.
+
+    An episode in one wording retrieves from a memory in another: a task must be found by what it means, not by the very
+    sentence that the memory holds.
+    """
+
+    def __init__(self, tasks: TrainingTasks, encoder: TextEncoder, codebook: Codebook) -> None:
+        most = max(max(len(task.words.descriptions), task.words.labels.shape[1]) for task in tasks.tasks)
+        self.count = max(most, 1)
+        self._codebook = codebook
+        self._memories = [TaskMemory.in_memory(encoder.fingerprint, encoder.dimension) for _ in range(self.count)]
+        empty = np.zeros(0, dtype=np.float32)
+        for wording, memory in enumerate(self._memories):
+            memory.add(record_of(task, empty, wording) for task in tasks.tasks)
+
+    def all(self) -> list[Library]:
+        """One library per wording, with codes through which gradients flow; for one step."""
+        codes = self._codebook()
+        return [Library(memory, codes) for memory in self._memories]
+
+
+def finished_memory(tasks: TrainingTasks, encoder: TextEncoder, codes: Tensor) -> TaskMemory:
+    """The memory that is saved: all wordings averaged, each task with its code."""
+    memory = TaskMemory.in_memory(encoder.fingerprint, encoder.dimension)
+    rows = codes.detach().cpu().numpy()
+    memory.add(record_of(task, row) for task, row in zip(tasks.tasks, rows, strict=True))
+    return memory
