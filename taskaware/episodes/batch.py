@@ -53,7 +53,9 @@ class Words:
         """The words of a drawn episode in its wording; a task without a description has a zero vector."""
         words = draw.task.words
         count = len(words.descriptions)
-        description = words.descriptions[draw.wording % count] if count else np.zeros(words.labels.shape[-1], np.float32)
+        description = (
+            words.descriptions[draw.wording % count] if count else np.zeros(words.labels.shape[-1], np.float32)
+        )
         labels = words.labels[draw.classes, draw.wording % words.labels.shape[1]]
         return cls(description, words.background, labels, (count > 0, len(words.background) > 0, True))
 

@@ -71,7 +71,12 @@ def draw_episodes(
         )
     return [
         draw_episode(
-            task, way=way, shots=shots, query=query, rng=generator("evaluate", seed, task.id, shots, index), wording=wording
+            task,
+            way=way,
+            shots=shots,
+            query=query,
+            rng=generator("evaluate", seed, task.id, shots, index),
+            wording=wording,
         )
         for index in range(episodes)
     ]
@@ -91,9 +96,7 @@ def score(model: TaskAware, draws: Sequence[Draw], condition: Condition = Condit
     return Scores(*(np.concatenate([getattr(part, name) for part in parts]) for name in Scores.__dataclass_fields__))
 
 
-def evaluate(
-    model: TaskAware, task: EncodedTask, *, way: int, shots: int, episodes: int, seed: int = 0
-) -> Evaluation:
+def evaluate(model: TaskAware, task: EncodedTask, *, way: int, shots: int, episodes: int, seed: int = 0) -> Evaluation:
     """Model and baselines on the same episodes, with 95% intervals over episodes and the model's ECE."""
     draws = draw_episodes(task, way=way, shots=shots, episodes=episodes, seed=seed)
     scores = score(model, draws)

@@ -20,7 +20,8 @@ Parameters = dict[str, Tensor]
 
 class InnerLoopConfig(Config):
     """steps of SGD; order 2 differentiates through the inner gradients, 1 treats them as constants (FOMAML);
-    learning_rate at birth; clip bounds the norm of each inner gradient (0 = off)."""
+    learning_rate at birth; clip bounds the norm of each inner gradient (0 = off).
+    """
 
     steps: int = Field(default=5, ge=0)
     order: Literal[1, 2] = 2

@@ -96,7 +96,9 @@ class AdaptedTask:
 
     def save(self, path: str | Path) -> None:
         """Writes a self-contained folder for `load`; no pickle."""
-        save_adapted(Path(path), self.card, self.config, self.encoder.fingerprint, self.learner, self.adapted, self.explain())
+        save_adapted(
+            Path(path), self.card, self.config, self.encoder.fingerprint, self.learner, self.adapted, self.explain()
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "AdaptedTask":

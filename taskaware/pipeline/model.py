@@ -57,7 +57,9 @@ class TaskAware:
         encoder = load_encoder(stored.config.encoder)
         learner = build_learner(stored.config.learner, encoder.dimension, encoder.width, switches)
         stored.load_into(learner)
-        return cls(stored.config, encoder, learner.to(device), TaskMemory.open(Path(path) / "memory", encoder.fingerprint))
+        return cls(
+            stored.config, encoder, learner.to(device), TaskMemory.open(Path(path) / "memory", encoder.fingerprint)
+        )
 
     def save_pretrained(self, path: str | Path, model_card: str, training: dict[str, object] | None = None) -> None:
         """Writes config.json, model.safetensors, memory/ and README.md; an older folder survives a failed save."""

@@ -15,7 +15,9 @@ def record_of(task: EncodedTask, adapter: Floats, wording: int | None = None) ->
     wording picks one of the task's wordings; None averages them, which is what a finished memory holds.
     """
     words = task.words
-    descriptions = words.descriptions if wording is None or not len(words.descriptions) else _pick(words.descriptions, wording)
+    descriptions = (
+        words.descriptions if wording is None or not len(words.descriptions) else _pick(words.descriptions, wording)
+    )
     labels = words.labels if wording is None else words.labels[:, [wording % words.labels.shape[1]]]
     dimension = words.labels.shape[-1]
     classes = [

@@ -45,7 +45,9 @@ def find_tasks(library: Library, words: Words, config: RetrievalConfig, exclude:
         if words.present[2]:
             hits = library.memory.search_classes(words.labels, 1, exclude).rows[:, 0]
             found += [int(library.memory.snapshot().class_rows[row]) for row in hits if row >= 0]
-        found += [int(row) for row in library.memory.search_tasks(query[None], config.tasks, exclude).rows[0] if row >= 0]
+        found += [
+            int(row) for row in library.memory.search_tasks(query[None], config.tasks, exclude).rows[0] if row >= 0
+        ]
     unique = list(dict.fromkeys(found))[: config.tasks]
     return np.array(unique + [-1] * (config.tasks - len(unique)), dtype=np.int64)
 

@@ -83,7 +83,9 @@ def load_run(path: Path) -> StoredRun:
     """Reads config.json and model.safetensors. Raises CheckpointError."""
     values = read_json(path / "config.json", "a run folder (see `taskaware train`)")
     model = {key: values[key] for key in ModelConfig.model_fields if key in values}
-    return StoredRun(path, build(ModelConfig, model, str(path / "config.json")), read_tensors(path / "model.safetensors"))
+    return StoredRun(
+        path, build(ModelConfig, model, str(path / "config.json")), read_tensors(path / "model.safetensors")
+    )
 
 
 def save_adapted(
@@ -172,5 +174,3 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-

@@ -42,7 +42,9 @@ def save_checkpoint(
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
     with atomic_folder(folder) as temporary:
-        save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, temporary / "state.safetensors")
+        save_file(
+            {name: value.detach().cpu().clone() for name, value in tensors.items()}, temporary / "state.safetensors"
+        )
         text = json.dumps({**vars(state), "config": config})
         (temporary / "state.json").write_text(text, encoding="utf-8")
 

@@ -32,7 +32,7 @@ class TrainingTasks:
 
 def load_entry(entry: DataEntry) -> list[TextTask]:
     """The tasks that an entry names."""
-    return load_tasks(find_card(entry.card), split=entry.split, fold=entry.fold)
+    return load_tasks(find_card(entry.card), split=entry.split, fold=entry.fold, every_aspect=entry.every_aspect)
 
 
 def load_training_tasks(entries: Sequence[DataEntry], encoder: TextEncoder) -> TrainingTasks:

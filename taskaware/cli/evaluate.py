@@ -1,0 +1,59 @@
+"""`taskaware evaluate`: accuracy on episodes of any card, next to what needs no training."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from taskaware.cli.console import console, progress_bar, show_table
+from taskaware.core.errors import EpisodeError
+
+
+def evaluate_command(
+    run: Annotated[Path, typer.Argument(help="a run folder, e.g. runs/quickstart")],
+    card: Annotated[str, typer.Option(help="a card with rows: a path or a name (see `taskaware cards list`)")],
+    way: Annotated[int, typer.Option(help="classes per episode; tasks with fewer give all theirs")] = 5,
+    shot: Annotated[int, typer.Option(help="examples per class")] = 1,
+    episodes: Annotated[int, typer.Option(help="episodes per task")] = 600,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; default: all rows")] = None,
+    fold: Annotated[str | None, typer.Option(help="which class split, where a card has several")] = None,
+    seed: Annotated[int, typer.Option(help="decides the episodes")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Accuracy with 95% intervals and calibration error, for the model and training-free baselines."""
+    from taskaware.data import find_card, load_tasks
+    from taskaware.episodes import encode_task
+    from taskaware.evaluation.evaluate import evaluate
+    from taskaware.pipeline import TaskAware
+
+    if way < 2 or shot < 0 or episodes < 2:
+        raise EpisodeError(f"--way {way} --shot {shot} --episodes {episodes}: at least 2, 0 and 2 expected")
+    model = TaskAware.from_pretrained(run)
+    tasks = [task for task in load_tasks(find_card(card), split=split, fold=fold) if len(task.classes) > 1]
+    results = []
+    with progress_bar() as bar:
+        job = bar.add_task("evaluating", total=len(tasks), note="", visible=not as_json)
+        for task in tasks:
+            encoded = encode_task(task.card, task.texts, task.labels, model.encoder)
+            results.append(evaluate(model, encoded, way=way, shots=shot, episodes=episodes, seed=seed))
+            bar.update(job, advance=1, note=task.card.id)
+    if as_json:
+        rows = [_json(each.task, each.way, each.ece, each.accuracy) for each in results]
+        console.print_json(json.dumps({"shot": shot, "episodes": episodes, "seed": seed, "tasks": rows}))
+        return
+    names = list(results[0].accuracy)
+    cells = [
+        (each.task, str(each.way), *(_interval(each.accuracy[name]) for name in names), f"{each.ece:.3f}")
+        for each in results
+    ]
+    title = f"accuracy, % (95% interval over {episodes} episodes, {shot}-shot, seed {seed}); ECE of taskaware"
+    show_table(title, ["task", "way", *names, "ECE"], cells)
+
+
+def _interval(interval: Any) -> str:
+    return f"{100 * interval.mean:.1f} ± {100 * (interval.high - interval.mean):.1f}"
+
+
+def _json(task: str, way: int, ece: float, accuracy: dict[str, Any]) -> dict[str, Any]:
+    return {"task": task, "way": way, "ece": ece, "accuracy": {name: vars(each) for name, each in accuracy.items()}}

@@ -1,0 +1,46 @@
+"""`taskaware train`: from a YAML file to a run folder."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress as ProgressBar
+from rich.progress import TaskID
+
+from taskaware.cli.console import console, progress_bar
+from taskaware.core.config import build, override, read_yaml
+from taskaware.core.errors import ConfigError
+
+
+def train_command(
+    config: Annotated[Path, typer.Argument(help="a run's YAML file, e.g. configs/quickstart.yaml")],
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value over the file; repeatable")
+    ] = None,
+    resume: Annotated[str, typer.Option(help="auto: go on from the run's checkpoint; never: start anew")] = "never",
+) -> None:
+    """Meta-trains a model and writes it to runs/NAME. Start it with `accelerate launch` for several processes."""
+    from taskaware.training import Progress, RunConfig
+    from taskaware.training.session import train_and_save
+
+    if resume not in ("auto", "never"):
+        raise ConfigError(f"--resume {resume!r}: expected auto or never")
+    run = build(RunConfig, override(read_yaml(config), assignments or []), str(config))
+    leader = os.environ.get("RANK", "0") == "0"
+    with progress_bar() as bar:
+        task = bar.add_task(f"training {run.name}", total=run.training.steps, note="reading data", visible=leader)
+
+        def show(progress: Progress) -> None:
+            _advance(bar, task, progress.step, progress.loss, progress.score)
+
+        result = train_and_save(run, resume=resume == "auto", report=show)
+    if leader:
+        console.print(result.summary, highlight=False)
+
+
+def _advance(bar: ProgressBar, task: TaskID, step: int, loss: float, score: float | None) -> None:
+    note = f"loss {loss:.3f}" if score is None else f"loss {loss:.3f}, validation accuracy {score:.1%}"
+    bar.update(task, completed=step, note=note)
+    if score is not None:
+        bar.console.print(f"step {step}: {note}", highlight=False)
