@@ -5,10 +5,10 @@ residual adapters of rank H as in Rebuffi et al. 2017, https://arxiv.org/abs/170
 
     z = normalise(x + B (gamma * (A f)))
 
-x [D] is the sentence embedding, f [W] the features that begin with it (the rest are middle layers of the encoder, which
-know tone and style better than the sentence embedding), gamma [H] comes from the conditioner. gamma = 0 is the identity:
-the space of the frozen encoder. Label texts go through a map of their own, since words *about* a class and examples *of*
-it differ in kind. No batch statistics anywhere.
+x [D] is the sentence embedding, f [W] the features that begin with it (the rest are middle layers of the encoder,
+which know tone and style better), gamma [H] comes from the conditioner. gamma = 0 is the identity: the space of the
+frozen encoder. Label texts go through a map of their own, since words *about* a class and examples *of* it differ in
+kind. No batch statistics anywhere.
 
 Shapes: ... any leading axes, D embedding width, W feature width, H hidden units.
 """

@@ -42,13 +42,17 @@ def evaluate_command(
         rows = [_json(each.task, each.way, each.ece, each.accuracy) for each in results]
         console.print_json(json.dumps({"shot": shot, "episodes": episodes, "seed": seed, "tasks": rows}))
         return
-    names = list(results[0].accuracy)
-    cells = [
-        (each.task, str(each.way), *(_interval(each.accuracy[name]) for name in names), f"{each.ece:.3f}")
+    rows = [
+        (each.task if name == "taskaware" else "", name, _interval(interval), f"{each.way}", _calibration(each, name))
         for each in results
+        for name, interval in each.accuracy.items()
     ]
-    title = f"accuracy, % (95% interval over {episodes} episodes, {shot}-shot, seed {seed}); ECE of taskaware"
-    show_table(title, ["task", "way", *names, "ECE"], cells)
+    title = f"{shot}-shot accuracy, % (95% interval over {episodes} episodes, seed {seed})"
+    show_table(title, ["task", "method", "accuracy", "way", "ECE"], rows)
+
+
+def _calibration(result: Any, name: str) -> str:
+    return f"{result.ece:.3f}" if name == "taskaware" else ""
 
 
 def _interval(interval: Any) -> str:

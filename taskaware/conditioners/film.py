@@ -63,7 +63,8 @@ class FilmConditioner(nn.Module):
         code = attention @ codes
         prior = space.embed_words(self.words(context), code) * context.class_mask[:, None]
         agreed = agreement(space.embed(support.features, code), prior, targets, context.class_mask, space.scale())
-        gate = self.gate(targets.sum(0), agreed)
+        modulated = attention @ (codes.abs().sum(-1) > 0).to(attention.dtype)
+        gate = self.gate(targets.sum(0), agreed, modulated)
         readable = context.present[2] * float(self.switches.prior)
         gate = torch.where(readable > 0, gate, torch.ones_like(gate))
         return Modulation(code=code, prior=prior * readable, gate=gate, attention=attention)

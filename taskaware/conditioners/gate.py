@@ -12,20 +12,24 @@ from torch import Tensor, nn
 
 @final
 class ShotGate(nn.Module):
-    """gate_n = sigmoid(a + b log k_n + c (1 - agreement)); 0 for a class without examples.
+    """gate_n = sigmoid(a + b log k_n + m (a' + b' log k_n) + c doubt); 0 for a class without examples.
 
-    At birth one example weighs as much as the label text, five twice as much; c >= 0 lets examples win when the words
-    contradict them.
+    At birth one example weighs as much as the label text, five twice as much. m in [0, 1] is how far the space is
+    modulated: in a learned space words and examples may weigh otherwise than in the frozen one. doubt = 1/2 - agreement
+    lets examples win when the words contradict them (c >= 0).
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.even = nn.Parameter(torch.tensor(0.0))
         self.shots = nn.Parameter(torch.tensor(0.43))
+        self.modulated_even = nn.Parameter(torch.tensor(0.0))
+        self.modulated_shots = nn.Parameter(torch.tensor(0.0))
         self.doubt = nn.Parameter(torch.tensor(0.5))
 
-    def forward(self, counts: Tensor, agreement: Tensor) -> Tensor:
-        """counts [N] of examples, agreement [] (1 = the words explain the support set, 0 = chance) -> [N]."""
+    def forward(self, counts: Tensor, agreement: Tensor, modulated: Tensor) -> Tensor:
+        """counts [N] of examples, agreement [] (1 = the words explain the support set, 0 = chance), m [] -> [N]."""
+        even = self.even + modulated * self.modulated_even
+        slope = (self.shots + modulated * self.modulated_shots).clamp_min(0)
         doubt = self.doubt.clamp_min(0) * ((1 - agreement).clamp_min(0) - 0.5)
-        logit = self.even + self.shots.clamp_min(0) * counts.clamp_min(1.0).log() + doubt
-        return logit.sigmoid() * (counts > 0)
+        return (even + slope * counts.clamp_min(1.0).log() + doubt).sigmoid() * (counts > 0)

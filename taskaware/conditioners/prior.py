@@ -21,7 +21,7 @@ class TaskPrior(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.tensor([6.0, 6.0, 0.5]))
+        self.weights = nn.Parameter(torch.tensor([8.0, 8.0, 0.0]))
         self.offset = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, near: Neighbours) -> Tensor:

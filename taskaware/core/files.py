@@ -46,7 +46,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        _open_up(temporary)
         if path.exists():
             retired = temporary.with_suffix(".old")
             os.replace(path, retired)
@@ -70,6 +70,13 @@ def _digest(path: Path) -> str:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _open_up(folder: Path) -> None:
+    """Gives a temporary folder and its files the permissions that new ones usually have."""
+    folder.chmod(0o777 & ~_umask())
+    for path in folder.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
 
 
 def _umask() -> int:

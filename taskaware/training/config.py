@@ -57,7 +57,7 @@ class TrainingConfig(Config):
     steps: int = Field(default=800, ge=0)
     meta_batch: int = Field(default=24, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0.0)
-    scalar_rate: float = Field(default=5.0, gt=0.0)
+    scalar_rate: float = Field(default=1.0, gt=0.0)
     weight_decay: float = Field(default=1e-2, ge=0.0)
     warmup: int = Field(default=50, ge=0)
     clip: float = Field(default=1.0, gt=0.0)
