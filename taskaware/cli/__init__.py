@@ -1,0 +1,1 @@
+"""The command line: argument parsing, progress bars and tables; no logic of its own."""

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from taskaware.cli.console import console, progress_bar
+from taskaware.cli.console import console, progress_bar, show_table
 from taskaware.core.config import build, override, read_yaml
+from taskaware.evaluation.results import ONLY, AblationResult, Contrast, contrasts
 
 
 def ablate_command(
@@ -33,5 +34,22 @@ def ablate_command(
             lambda done, total, arm: bar.update(job, completed=done, total=total, note=arm),
         )
     files = write_report(result, out)
-    console.print((out / "table.md").read_text(encoding="utf-8"), highlight=False, markup=False)
-    console.print(f"report: {files.page}", highlight=False)
+    _show(result)
+    console.print(f"report: {files.page}", highlight=False, soft_wrap=True)
+
+
+def _show(result: AblationResult) -> None:
+    """Accuracy of each arm and its difference to the reference; the combinations are in the report alone."""
+    found = {(each.arm, each.shots): each for each in contrasts(result)}
+    names = [arm for arm in result.arms if not arm.startswith(ONLY) and arm != result.reference]
+    reference = [f"{100 * result.accuracy(result.reference, shots).mean():.1f}" for shots in result.shots]
+    rows = [(f"{result.reference} (accuracy, %)", *reference)]
+    rows += [(name, *(_difference(found.get((name, shots))) for shots in result.shots)) for name in names]
+    title = f"difference to `{result.reference}` in points of accuracy; * Holm-adjusted p < 0.05"
+    show_table(title, ["arm", *(f"{shots}-shot" for shots in result.shots)], rows)
+
+
+def _difference(contrast: Contrast | None) -> str:
+    if contrast is None:
+        return ""
+    return f"{100 * contrast.paired.difference:+.1f}{'*' if contrast.adjusted < 0.05 else ' '}"

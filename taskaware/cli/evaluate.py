@@ -39,8 +39,8 @@ def evaluate_command(
             results.append(evaluate(model, encoded, way=way, shots=shot, episodes=episodes, seed=seed))
             bar.update(job, advance=1, note=task.card.id)
     if as_json:
-        rows = [_json(each.task, each.way, each.ece, each.accuracy) for each in results]
-        console.print_json(json.dumps({"shot": shot, "episodes": episodes, "seed": seed, "tasks": rows}))
+        found = [_json(each.task, each.way, each.ece, each.accuracy) for each in results]
+        console.print_json(json.dumps({"shot": shot, "episodes": episodes, "seed": seed, "tasks": found}))
         return
     rows = [
         (each.task if name == "taskaware" else "", name, _interval(interval), f"{each.way}", _calibration(each, name))

@@ -1,7 +1,7 @@
 """How much do examples weigh against words, class by class?
 
 AM3 (Xing et al. 2019, https://arxiv.org/abs/1902.07104) lets a network of the label text decide. Here the gate knows
-the two things that should matter: how many examples the class has, and whether the words agree with the examples at all.
+the two things that should matter: how many examples the class has, and whether words and examples agree at all.
 """
 
 from typing import final

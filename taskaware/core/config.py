@@ -37,7 +37,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def override(values: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Applies `section.key=value` assignments (values are YAML) to a copy of nested `values`."""
-    result = _deep_copy(values)
+    result: dict[str, Any] = _deep_copy(values)
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator:

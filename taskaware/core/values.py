@@ -6,7 +6,7 @@ M neighbour classes. All are frozen dataclasses; the tensor-valued ones are pytr
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import torch
@@ -109,16 +109,12 @@ for _kind in (Examples, Neighbours, TaskContext, Episode):
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Value) -> Value:
     """Applies `function` to every tensor inside a value."""
-    result: Value = pytree.tree_map(function, value)  # type: ignore[assignment]
+    result: Value = pytree.tree_map(function, value)
     return result
 
 
 def stack(values: Sequence[Value]) -> Value:
     """A meta-batch: values of equal shapes -> one value whose tensors carry a leading task axis [T, ...]."""
-    first = values[0]
-    if isinstance(first, Tensor):
-        return torch.stack(list(values))  # type: ignore[arg-type, return-value]
-    if not is_dataclass(first):
-        raise TypeError(f"cannot stack {type(first).__name__}")
-    parts = (stack([getattr(value, field.name) for value in values]) for field in fields(first))
-    return type(first)(*parts)  # type: ignore[return-value]
+    flat, structure = zip(*(pytree.tree_flatten(value) for value in values), strict=True)
+    stacked: Value = pytree.tree_unflatten([torch.stack(leaves) for leaves in zip(*flat, strict=True)], structure[0])
+    return stacked

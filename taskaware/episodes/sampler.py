@@ -68,7 +68,7 @@ def draw_episode(
     able = [index for index, rows in enumerate(task.rows) if len(rows) > shots]
     if len(able) < 2:
         raise EpisodeError(
-            f"{task.id}: only {len(able)} classes have more than {shots} examples, 2 needed; lower the shots or add rows"
+            f"{task.id}: {len(able)} classes have more than {shots} examples, 2 needed; lower the shots or add rows"
         )
     classes = np.sort(rng.choice(able, size=min(way, len(able)), replace=False))
     support, queries = [], []

@@ -16,12 +16,10 @@ from taskaware.core.config import Config
 from taskaware.core.errors import EpisodeError
 from taskaware.data import find_card, load_tasks
 from taskaware.episodes import Draw, EncodedTask, encode_task
-from taskaware.evaluation.arms import FACTORS, build_arms
+from taskaware.evaluation.arms import FACTORS, Factor, build_arms
 from taskaware.evaluation.evaluate import baseline_scores, draw_episodes, score
 from taskaware.evaluation.results import AblationResult, Measurement, MeasurementStore
 from taskaware.pipeline import TaskAware
-
-Factor = Literal["description", "wordings", "background", "label texts", "memory", "film", "prototypes", "attribution"]
 
 
 def _tuple(value: object) -> object:
@@ -41,7 +39,7 @@ class AblationConfig(Config):
     episodes: int = Field(default=200, ge=2)
     query: int = Field(default=5, ge=1)
     seed: int = 0
-    factors: Annotated[tuple[Factor, ...], BeforeValidator(_tuple)] = tuple(FACTORS)  # type: ignore[assignment]
+    factors: Annotated[tuple[Factor, ...], BeforeValidator(_tuple)] = FACTORS
 
 
 def run_ablation(

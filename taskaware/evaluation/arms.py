@@ -5,6 +5,7 @@ Each arm is a Condition over the same episodes; the names are those that `result
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -52,24 +53,16 @@ _SALAD = [
     "hammer",
 ]
 
-FACTORS: dict[str, str] = {
-    "description": "the task description: left out, another task's, random words",
-    "wordings": "the description in each of its wordings",
-    "background": "the background passages: left out",
-    "label texts": "the label texts: left out, shuffled among the classes",
-    "memory": "the memory of past tasks: off, unrelated neighbours",
-    "film": "FiLM modulation of the body: off",
-    "prototypes": "the words' share in the prototypes: off",
-    "attribution": "all combinations of the four sources of words, for Shapley values",
-}
+Factor = Literal["description", "wordings", "background", "label texts", "memory", "film", "prototypes", "attribution"]
+FACTORS: tuple[Factor, ...] = get_args(Factor)
 
 
 def build_arms(
-    factors: Sequence[str], tasks: Sequence[EncodedTask], encoder: TextEncoder, descriptions: Floats
+    factors: Sequence[Factor], tasks: Sequence[EncodedTask], encoder: TextEncoder, descriptions: Floats
 ) -> dict[str, Condition]:
     """Arm name -> condition. descriptions [R, D] are those of other tasks, to shuffle with."""
     arms = {TRUE: Condition(), NONE: subset(())}
-    groups: Mapping[str, Callable[[], dict[str, Condition]]] = {
+    groups: Mapping[Factor, Callable[[], dict[str, Condition]]] = {
         "description": lambda: _description(encoder, descriptions),
         "wordings": lambda: _wordings(tasks),
         "background": lambda: {"background: off": Condition(words=_hide("background"))},

@@ -19,7 +19,9 @@ Parameters = dict[str, Tensor]
 
 
 class InnerLoopConfig(Config):
-    """steps of SGD; order 2 differentiates through the inner gradients, 1 treats them as constants (FOMAML);
+    """How a task is adapted.
+
+    steps of SGD; order 2 differentiates through the inner gradients, 1 treats them as constants (FOMAML);
     learning_rate at birth; clip bounds the norm of each inner gradient (0 = off).
     """
 

@@ -46,7 +46,7 @@ def assemble(requests: Sequence[Request], config: RetrievalConfig) -> Episode:
     """One meta-batch [T, ...]; all requests' libraries share one table of codes."""
     shape = Shape.of([request.draw for request in requests])
     episodes, rows = zip(*(_episode(request, shape, config) for request in requests), strict=True)
-    batch = stack(episodes)
+    batch: Episode = stack(episodes)
     codes = gather_codes(requests[0].library.codes, np.stack(rows))
     neighbours = replace(batch.context.neighbours, adapters=codes)
     return replace(batch, context=replace(batch.context, neighbours=neighbours))

@@ -1,10 +1,9 @@
 """What did each source of knowledge contribute to one adapted task?
 
-Each of description, background, label texts, memory and examples is left out in turn, the task is adapted again, and the
-predictions are compared (leave-one-covariate-out, Lei et al. 2018, https://arxiv.org/abs/1604.04173, section 6).
+Each of description, background, label texts, memory and examples is left out in turn, the task is adapted again, and
+the predictions are compared (leave-one-covariate-out, Lei et al. 2018, https://arxiv.org/abs/1604.04173, section 6).
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -112,8 +111,9 @@ def _leave_one_out(learner: Learner, support: Examples, context: TaskContext) ->
         features = support.features.index_select(0, index[None])
         query = Examples(features, support.labels[:1], support.mask[:1])
         rest = Examples(support.features, support.labels, support.mask * keep)
-        return learner(Episode(rest, query, context))[0].log_softmax(-1)
+        logits: Tensor = learner(Episode(rest, query, context))
+        return logits[0].log_softmax(-1)
 
-    run: Callable[[Tensor], Tensor] = torch.func.vmap(held_out, chunk_size=16)
-    scores, labels = run(chosen), support.labels[chosen]
+    scores: Tensor = torch.func.vmap(held_out, chunk_size=16)(chosen)
+    labels = support.labels[chosen]
     return (scores.argmax(-1) == labels).float(), scores.gather(-1, labels[:, None])[:, 0]

@@ -162,7 +162,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _card(values: dict[str, Any]) -> TaskCard:
-    listed = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    listed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     paraphrases = listed.get("label_paraphrases")
     listed["label_paraphrases"] = {key: tuple(each) for key, each in paraphrases.items()} if paraphrases else None
     return TaskCard(**listed)

@@ -18,8 +18,8 @@ class DataEntry(Config):
 
     adapter: "learned" gives each task a code of its own in the memory; "identity" keeps it at 0, for tasks that the
     frozen encoder already does well: they teach the attention when to leave the encoder's space alone. weight is the
-    card's share of episodes relative to other cards, spread evenly over its tasks. every_aspect takes the tasks of other
-    splits too, over this split's rows (for validation: known questions on unseen texts).
+    card's share of episodes relative to other cards, spread evenly over its tasks. every_aspect takes the tasks of
+    other splits too, over this split's rows (for validation: known questions on unseen texts).
     """
 
     card: str
@@ -50,8 +50,10 @@ class DropConfig(Config):
 
 
 class TrainingConfig(Config):
-    """The outer loop. meta_batch is global: processes share it. learning_rate is for AdamW with warm-up and cosine decay;
-    scalar_rate multiplies it for the few scalars of attention and gate.
+    """The outer loop.
+
+    meta_batch is global: processes share it. learning_rate is for AdamW with warm-up and cosine decay; scalar_rate
+    multiplies it for the few scalars of attention and gate.
     """
 
     steps: int = Field(default=800, ge=0)

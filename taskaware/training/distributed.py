@@ -26,7 +26,7 @@ def reduce_gradients(accelerator: Accelerator, parameters: Sequence[nn.Parameter
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     flat: Tensor = accelerator.reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]), reduction="sum")
-    for gradient, summed in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
+    for gradient, summed in zip(gradients, torch.split(flat, [each.numel() for each in gradients]), strict=True):
         gradient.copy_(summed.view_as(gradient))
 
 
