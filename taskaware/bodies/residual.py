@@ -19,9 +19,9 @@ from typing import final
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from taskaware.core.config import Config
+from taskaware.core.vectors import unit
 
 
 class BodyConfig(Config):
@@ -70,12 +70,12 @@ class ResidualBody(nn.Module):
         layers = (features[..., self.dimension :] - self.centre) / self.spread
         units = torch.cat([sentence, layers], dim=-1) @ self.reduce.mT
         modulated = units * code[..., : self.config.hidden]
-        return functional.normalize(sentence + modulated @ self.expand.mT, dim=-1)
+        return unit(sentence + modulated @ self.expand.mT)
 
     def embed_words(self, words: Tensor, code: Tensor) -> Tensor:
         """Word vectors [..., D], code [..., 2H] (broadcast) -> unit vectors [..., D]; zero vectors stay zero."""
         units = (words @ self.reduce_words.mT) * code[..., self.config.hidden :]
-        return functional.normalize(words + units @ self.expand_words.mT, dim=-1)
+        return unit(words + units @ self.expand_words.mT)
 
     def scale(self) -> Tensor:
         """The factor between cosines and logits."""

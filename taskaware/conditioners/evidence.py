@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from taskaware.core.values import Examples
+from taskaware.core.vectors import unit
 
 
 def one_hot(support: Examples, ways: int) -> Tensor:
@@ -35,8 +36,8 @@ def leave_one_out_likelihood(examples: Tensor, targets: Tensor, class_mask: Tens
     """examples [K, S, D], targets [S, N] -> [K]. An example that is alone in its class counts nothing."""
     sums = targets.mT @ examples
     counts = targets.sum(0)
-    logits = scale * examples @ functional.normalize(sums, dim=-1).mT
-    others = functional.normalize(targets @ sums - examples, dim=-1)
+    logits = scale * examples @ unit(sums).mT
+    others = unit(targets @ sums - examples)
     own = scale * (examples * others).sum(-1, keepdim=True)
     logits = masked(logits * (1 - targets) + own * targets, class_mask * (counts > 0))
     usable = targets * (counts > 1)

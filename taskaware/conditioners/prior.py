@@ -7,9 +7,9 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from taskaware.core.values import Neighbours, TaskContext
+from taskaware.core.vectors import unit
 
 
 @final
@@ -65,5 +65,5 @@ class WordPrior(nn.Module):
             return near.class_texts.sum(1)
         scores = (20 * near.class_similarity).masked_fill(near.class_slots == 0, -1e4)
         weights = scores.softmax(-1) * near.class_slots * near.class_similarity.clamp_min(0)
-        offsets = functional.normalize(near.class_prototypes, dim=-1) - near.class_texts
+        offsets = unit(near.class_prototypes) - near.class_texts
         return (weights[..., None] * offsets).sum(1)

@@ -5,11 +5,11 @@ eq. 5) in the space of the task's FiLM code. At birth, with label texts and one 
 """
 
 from torch import Tensor
-from torch.nn import functional
 
 from taskaware.bodies import ResidualBody
 from taskaware.conditioners import Modulation
 from taskaware.core.values import Examples
+from taskaware.core.vectors import unit
 from taskaware.learners.base import class_means
 
 
@@ -17,4 +17,4 @@ def conditioned_prototypes(body: ResidualBody, support: Examples, modulation: Mo
     """support [S, W] -> unit prototypes [N, D]; a class with neither words nor examples gets zeros."""
     means = class_means(body.embed(support.features, modulation.code), support, len(modulation.gate))
     gate = modulation.gate[:, None]
-    return functional.normalize(gate * means + (1 - gate) * modulation.prior, dim=-1)
+    return unit(gate * means + (1 - gate) * modulation.prior)

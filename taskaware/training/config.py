@@ -13,13 +13,17 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+
+
 class DataEntry(Config):
     """Tasks to train or validate on: a card's split (and fold).
 
     adapter: "learned" gives each task a code of its own in the memory; "identity" keeps it at 0, for tasks that the
     frozen encoder already does well: they teach the attention when to leave the encoder's space alone. weight is the
     card's share of episodes relative to other cards, spread evenly over its tasks. every_aspect takes the tasks of
-    other splits too, over this split's rows (for validation: known questions on unseen texts).
+    other splits too, over this split's rows (for validation: known questions on unseen texts). tasks keeps those named
+    (by aspect), of a card that holds several.
     """
 
     card: str
@@ -28,6 +32,7 @@ class DataEntry(Config):
     adapter: Literal["learned", "identity"] = "learned"
     weight: float = Field(default=1.0, gt=0.0)
     every_aspect: bool = False
+    tasks: Names | None = None
 
 
 Entries = Annotated[tuple[DataEntry, ...], BeforeValidator(_tuple)]

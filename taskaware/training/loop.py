@@ -85,6 +85,7 @@ class Run:
         start = self._resume() if resume else 0
         if start == 0:
             self._keep_if_best(0)
+            self._save(0)
         for step in range(start, steps):
             loss = self._step(step)
             score = None

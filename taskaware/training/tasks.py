@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from taskaware.core.errors import ConfigError
 from taskaware.data import TextTask, find_card, load_tasks
 from taskaware.encoders import TextEncoder
 from taskaware.episodes import EncodedTask, encode_task
@@ -31,8 +32,14 @@ class TrainingTasks:
 
 
 def load_entry(entry: DataEntry) -> list[TextTask]:
-    """The tasks that an entry names."""
-    return load_tasks(find_card(entry.card), split=entry.split, fold=entry.fold, every_aspect=entry.every_aspect)
+    """The tasks that an entry names. Raises ConfigError for a task that the card does not hold."""
+    found = load_tasks(find_card(entry.card), split=entry.split, fold=entry.fold, every_aspect=entry.every_aspect)
+    if entry.tasks is None:
+        return found
+    by_aspect = {task.card.id.rpartition("/")[2]: task for task in found}
+    if unknown := [name for name in entry.tasks if name not in by_aspect]:
+        raise ConfigError(f"data: card {entry.card!r} has no task {unknown[0]!r}; known: {', '.join(by_aspect)}")
+    return [by_aspect[name] for name in entry.tasks]
 
 
 def load_training_tasks(entries: Sequence[DataEntry], encoder: TextEncoder) -> TrainingTasks:
