@@ -130,7 +130,7 @@ def _chunk(model: TaskAware, draws: Sequence[Draw], condition: Condition) -> Sco
     mask = batch.query.mask
     right = (predicted == batch.query.labels).float() * mask
     real = mask.bool().cpu().numpy()
-    accuracy = (right.sum(-1) / mask.sum(-1)).double().cpu().numpy()
+    accuracy = (right.double().sum(-1) / mask.double().sum(-1)).cpu().numpy()
     return Scores(accuracy, confidence.double().cpu().numpy()[real], right.double().cpu().numpy()[real])
 
 
