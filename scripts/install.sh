@@ -2,7 +2,7 @@
 #
 # A second call is quick: a stamp in .venv remembers what was installed from which pyproject.toml and constraints.txt.
 # PYTHON names the interpreter for a new .venv (3.11 or newer, because constraints.txt was resolved there). On a Linux
-# machine without a GPU, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu saves some gigabytes of CUDA libraries.
+# machine without a GPU, PyTorch's own index of CPU builds in PIP_EXTRA_INDEX_URL saves some gigabytes of CUDA libraries.
 
 # shellcheck shell=bash
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -18,6 +18,7 @@ def evaluate_command(
     episodes: Annotated[int, typer.Option(help="episodes per task")] = 600,
     split: Annotated[str | None, typer.Option(help="train, validation or test; default: all rows")] = None,
     fold: Annotated[str | None, typer.Option(help="which class split, where a card has several")] = None,
+    every_aspect: Annotated[bool, typer.Option("--every-aspect", help="also the tasks of other splits")] = False,
     seed: Annotated[int, typer.Option(help="decides the episodes")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -30,7 +31,8 @@ def evaluate_command(
     if way < 2 or shot < 0 or episodes < 2:
         raise EpisodeError(f"--way {way} --shot {shot} --episodes {episodes}: at least 2, 0 and 2 expected")
     model = TaskAware.from_pretrained(run)
-    tasks = [task for task in load_tasks(find_card(card), split=split, fold=fold) if len(task.classes) > 1]
+    loaded = load_tasks(find_card(card), split=split, fold=fold, every_aspect=every_aspect)
+    tasks = [task for task in loaded if len(task.classes) > 1]
     results = []
     with progress_bar() as bar:
         job = bar.add_task("evaluating", total=len(tasks), note="", visible=not as_json)

@@ -28,10 +28,12 @@ def inspect_rows(card: DataCard) -> list[Inspection] | None:
     texts_of(rows, card.block.columns.text, card.name)
     found = []
     for name, aspect in card.aspects().items():
-        seen = set(labels_of_rows(card, aspect, rows))
+        labels = labels_of_rows(card, aspect, rows)
         described = _described(label_layers(card, aspect))
+        kept = [label for label in labels if label in described or not aspect.listed_only]
+        seen = set(kept)
         without_rows = tuple(sorted(described - seen))
-        found.append(Inspection(name, len(rows), len(seen), tuple(sorted(seen - described)), without_rows))
+        found.append(Inspection(name, len(kept), len(seen), tuple(sorted(seen - described)), without_rows))
     return found
 
 
