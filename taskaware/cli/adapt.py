@@ -25,18 +25,17 @@ def adapt_command(
     shots: Annotated[int | None, typer.Option(help="require at least this many examples of each label")] = None,
 ) -> None:
     """Learns a new task from its card and 0 or more examples; writes a predictor folder."""
-    from taskaware.data import read_card, read_examples
+    from taskaware.data import Table, check_labels, read_card, read_examples
     from taskaware.pipeline import TaskAware
 
     task_card = read_card(card).task_card()
     if not task_card.description.strip():
         console.print(f"notice: {card} has no description; the label texts have to speak for the task", highlight=False)
-    table = read_examples(examples) if examples else ()
+    table = read_examples(examples) if examples else Table((), ())
+    check_labels(table, task_card.labels, str(examples))
+    if shots is not None:
+        _check_shots(task_card.labels, list(table.labels or ()), shots, examples or card)
     model = TaskAware.from_pretrained(run)
-    if examples and shots is not None:
-        _check_shots(
-            task_card.labels, list(table.labels or ()) if not isinstance(table, tuple) else [], shots, examples
-        )
     task = model.adapt(task_card, table)
     task.save(out)
     if remember:

@@ -21,9 +21,9 @@ app.add_typer(cards.app, name="cards")
 
 
 def main() -> None:
-    """Runs the command line; a TaskawareError is shown as its text, without a traceback, and exits with 1."""
+    """Runs the command line; an error of taskaware or the disk is shown as its text, without a traceback."""
     try:
         app()
-    except TaskawareError as error:
+    except (TaskawareError, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(1)

@@ -82,6 +82,8 @@ def save_run(
 def load_run(path: Path) -> StoredRun:
     """Reads config.json and model.safetensors. Raises CheckpointError."""
     values = read_json(path / "config.json", "a run folder (see `taskaware train`)")
+    if "card" in values:
+        raise CheckpointError(f"{path}: this is an adapted task, expected a run folder (see `taskaware train`)")
     model = {key: values[key] for key in ModelConfig.model_fields if key in values}
     return StoredRun(
         path, build(ModelConfig, model, str(path / "config.json")), read_tensors(path / "model.safetensors")

@@ -1,0 +1,100 @@
+"""Does a description turn the features toward what it asks for? The same texts, questions of subject and of manner.
+
+    python scripts/benchmark_pairs.py runs/quickstart configs/benchmarks/pairs.yaml
+
+Cards whose rows are not on this machine are named and left out.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from taskaware import TaskAware
+from taskaware.core.config import Config, build, read_yaml
+from taskaware.core.errors import DataError
+from taskaware.core.seeds import generator
+from taskaware.data import find_card, load_tasks
+from taskaware.episodes import EncodedTask, encode_task
+from taskaware.evaluation.evaluate import evaluate
+from taskaware.evaluation.statistics import paired_difference
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+class Question(Config):
+    """One task of a card."""
+
+    card: str
+    task: str
+
+
+class PairsConfig(Config):
+    """Questions of subject and of manner, and the episodes on which they are asked."""
+
+    episodes: int
+    seed: int
+    shots: list[int]
+    way: int
+    subject: list[Question]
+    manner: list[Question]
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="a trained run, e.g. runs/quickstart")],
+    config: Annotated[Path, typer.Argument(help="configs/benchmarks/pairs.yaml")],
+    out: Annotated[Path, typer.Option(help="folder for results.json and table.md")] = Path("runs/benchmarks/pairs"),
+) -> None:
+    """Measures the run and the training-free mix on the same episodes of every question."""
+    settings = build(PairsConfig, read_yaml(config), str(config))
+    model = TaskAware.from_pretrained(run)
+    rows = []
+    for kind in ("subject", "manner"):
+        for question in getattr(settings, kind):
+            task = _load(question, model)
+            if task is not None:
+                rows += [_measure(settings, model, task, kind, shots) for shots in settings.shots]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    table = _table(settings, rows)
+    (out / "table.md").write_text(table, encoding="utf-8")
+    console.print(table, markup=False)
+
+
+def _load(question: Question, model: TaskAware) -> EncodedTask | None:
+    try:
+        tasks = load_tasks(find_card(question.card))
+    except DataError as error:
+        console.print(f"left out: {error}", markup=False)
+        return None
+    found = next(task for task in tasks if task.card.id.endswith(f"/{question.task}"))
+    return encode_task(found.card, found.texts, found.labels, model.encoder)
+
+
+def _measure(settings: PairsConfig, model: TaskAware, task: EncodedTask, kind: str, shots: int) -> dict[str, Any]:
+    found = evaluate(model, task, way=settings.way, shots=shots, episodes=settings.episodes, seed=settings.seed)
+    ours, mix = found.per_episode["taskaware"], found.per_episode["mix"]
+    paired = paired_difference(ours, mix, generator("pairs", task.id, shots))
+    result = {"task": task.id, "kind": kind, "way": found.way, "shots": shots, "taskaware": float(ours.mean())}
+    return result | {"mix": float(mix.mean()), "low": paired.low, "high": paired.high, "ece": found.ece}
+
+
+def _table(settings: PairsConfig, rows: list[dict[str, Any]]) -> str:
+    lines = [
+        f"{settings.episodes} episodes, seed {settings.seed}, 5 queries a class, all labels (at most {settings.way});"
+    ]
+    lines[0] += f" 95% intervals of the paired difference. Command: `{' '.join(['python', *sys.argv])}`"
+    lines += ["", "| asks for | task | way | shots | taskaware | mix | difference |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        difference = f"{100 * (row['taskaware'] - row['mix']):+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+        cells = [row["kind"], row["task"], row["way"], row["shots"]]
+        cells += [f"{100 * row['taskaware']:.1f}", f"{100 * row['mix']:.1f}", difference]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    typer.run(main)
