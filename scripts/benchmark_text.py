@@ -126,7 +126,7 @@ def tables(settings: BenchmarkConfig, results: list[dict[str, Any]], command: st
     lines = [f"{settings.way}-way, {count} episodes a fold, {folds} folds, {settings.query} queries a class, "]
     lines[0] += f"seed {settings.seed}; 95% intervals. Command: `{command}`"
     methods = ["taskaware", "mix", "mix.5", "proto", "label"]
-    lines += ["", _row(["accuracy, %", "shots", *methods, "ms a task"]), _row(["---"] * (len(methods) + 3))]
+    lines += ["", _row(["accuracy, %", "shots", *methods, "ms an episode"]), _row(["---"] * (len(methods) + 3))]
     pooled = {(d, s): _pool(results, d, str(s)) for d in settings.datasets for s in settings.shots}
     for (dataset, shots), values in pooled.items():
         cells = [_interval(values[name]) for name in methods]

@@ -48,7 +48,10 @@ def override(values: dict[str, Any], assignments: Sequence[str]) -> dict[str, An
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise ConfigError(f"--set {assignment!r}: {parent!r} is a value, not a section")
-        section[leaf] = yaml.safe_load(text)
+        try:
+            section[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment!r}: {text!r} is no YAML value") from error
     return result
 
 

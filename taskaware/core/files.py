@@ -50,7 +50,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             retired = temporary.with_suffix(".old")
             os.replace(path, retired)
-            os.replace(temporary, path)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                os.replace(retired, path)
+                raise
             shutil.rmtree(retired, ignore_errors=True)
         else:
             os.replace(temporary, path)

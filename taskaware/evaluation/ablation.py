@@ -4,6 +4,7 @@ Resumable: each finished (arm, shots) is stored beside the report, and a second 
 where the first stopped.
 """
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -56,7 +57,9 @@ def run_ablation(
     others = np.array([str(name) not in known for name in snapshot.task_ids], dtype=bool)
     described = np.linalg.norm(snapshot.task_embeddings, axis=1) > 0
     arms = build_arms(config.factors, tasks, model.encoder, snapshot.task_embeddings[others & described])
-    store = MeasurementStore(folder, config.model_dump(mode="json"))
+    for shots in config.shots:
+        _draws(tasks, config, shots)  # episodes that cannot be drawn stop here, before anything is written
+    store = MeasurementStore(folder, {**config.model_dump(mode="json"), "model": fingerprint(model)})
     done, total = 0, len(arms) * len(config.shots)
     for shots in config.shots:
         draws = _draws(tasks, config, shots)
@@ -78,6 +81,14 @@ def run_ablation(
         measurements=tuple(each for each in store.finished() if each.arm in arms and each.shots in config.shots),
         notes=_notes(tasks, config),
     )
+
+
+def fingerprint(model: TaskAware) -> str:
+    """A hash of weights and memory: measurements of another model must not be mixed in."""
+    state = hashlib.sha256(model.memory.snapshot().checksum.encode())
+    for name, value in sorted(model.learner.state_dict().items()):
+        state.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return state.hexdigest()
 
 
 def load_ablation_tasks(model: TaskAware, config: AblationConfig) -> list[EncodedTask]:

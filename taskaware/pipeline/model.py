@@ -110,6 +110,7 @@ class TaskAware:
         situation = task.situation
         if situation is None:
             raise DataError("this task was loaded from a folder; remember it right after adapting")
+        task.explain()  # while the memory is as it was
         self.memory.add([record_of(situation.task, task.adapted.code.cpu().numpy())])
         self.__dict__.pop("library", None)
         return situation.task.id

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -71,6 +71,7 @@ def save_run(
     path: Path, config: ModelConfig, learner: Learner, memory: TaskMemory, card: str, training: Mapping[str, object]
 ) -> None:
     """Writes a run folder as a whole; logs and reports of an older run of that name are not kept."""
+    check_target(path, "run")
     values = {"format": FORMAT, **config.model_dump(mode="json"), "training": dict(training)}
     with atomic_folder(path) as folder:
         _write_json(folder / "config.json", values)
@@ -100,6 +101,7 @@ def save_adapted(
     explanation: Explanation,
 ) -> None:
     """Writes an adapted task's folder as a whole."""
+    check_target(path, "task")
     values = {"format": FORMAT, **config.model_dump(mode="json"), "fingerprint": encoder, "card": asdict(card)}
     task = {f"task.{name}": value for name, value in vars(adapted).items() if isinstance(value, Tensor)}
     task |= {f"modulation.{name}": value for name, value in vars(adapted.modulation).items()}
@@ -131,6 +133,15 @@ def load_adapted(path: Path) -> StoredTask:
         adapted=Adapted(**parts["task"], modulation=Modulation(**parts["modulation"])),
         explanation=Explanation.from_json(read_json(path / "explanation.json", "an adapted task")),
     )
+
+
+def check_target(path: Path, kind: Literal["run", "task"]) -> None:
+    """Raises CheckpointError when `path` holds something that a folder of this kind must not replace."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    wanted, other = ("model.safetensors", "predictor.safetensors") if kind == "run" else ("predictor.safetensors", "")
+    if not (path / wanted).is_file() or (other and (path / other).is_file()):
+        raise CheckpointError(f"{path}: exists and is no older {kind} of taskaware; name another folder or remove it")
 
 
 def load_weights(learner: Learner, tensors: Mapping[str, Tensor], origin: Path) -> None:

@@ -108,16 +108,21 @@ class Run:
             self.accelerator.backward(part)
             loss = loss + part.detach()
         value = total(self.accelerator, loss)
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {step + 1}; the last good checkpoint is kept in {self.checkpoint}; "
-                "lower training.learning_rate or training.clip and train again with --resume auto"
-            )
+        self._check_finite("loss", value, step)
         reduce_gradients(self.accelerator, self.parameters)
-        nn.utils.clip_grad_norm_(self.parameters, training.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, training.clip)
+        self._check_finite("gradient", norm.item(), step)
         set_rate(self.optimizer, training, step)
         self.optimizer.step()
         return value
+
+    def _check_finite(self, what: str, value: float, step: int) -> None:
+        """Stops before weights are touched; every process sees the same value, so all stop."""
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the {what} is {value} at step {step + 1}; the last good checkpoint is kept in {self.checkpoint}; "
+                "lower training.learning_rate or training.clip and train again with --resume auto"
+            )
 
     def _loss(self, step: int, indices: range) -> Tensor:
         """Sum of the tasks' losses over the size of the global meta-batch."""
@@ -184,4 +189,6 @@ class Run:
         return state.step
 
     def _identity(self) -> dict[str, Any]:
-        return self.config.model_dump(mode="json", exclude={"output"})
+        """What a checkpoint must share with this run; rates and clipping may change when a run is resumed."""
+        free = {"learning_rate": True, "scalar_rate": True, "clip": True}
+        return self.config.model_dump(mode="json", exclude={"output": True, "training": free})

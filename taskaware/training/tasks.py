@@ -43,11 +43,13 @@ def load_entry(entry: DataEntry) -> list[TextTask]:
 
 
 def load_training_tasks(entries: Sequence[DataEntry], encoder: TextEncoder) -> TrainingTasks:
-    """Loads and encodes all entries; a task that occurs twice is an error of the memory, which keys by id."""
+    """Loads and encodes all entries. Raises ConfigError for a task that two entries name: the memory keys by id."""
     found: dict[str, tuple[EncodedTask, float, bool]] = {}
     for entry in entries:
         tasks = load_entry(entry)
         for task in tasks:
+            if task.card.id in found:
+                raise ConfigError(f"data: task {task.card.id!r} is named twice; remove one of its entries")
             encoded = encode_task(task.card, task.texts, task.labels, encoder)
             found[encoded.id] = (encoded, entry.weight / len(tasks), entry.adapter == "learned")
     ordered = [found[name] for name in sorted(found)]

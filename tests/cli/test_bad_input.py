@@ -96,7 +96,6 @@ def test_unknown_keys_and_values_of_a_configuration_are_refused(
     assert_refused(cli, arguments, named, trained, tmp_path)
 
 
-@pytest.mark.xfail(reason="core/config.py override: yaml.safe_load of an assignment is not caught: a traceback")
 def test_an_assignment_that_is_no_yaml_is_refused(trained: Path, cli: CLI) -> None:
     assert_refused(cli, ["train", trained / "tiny.yaml", "--set", "training.steps=[1"], ["[1"], trained)
 
@@ -148,9 +147,6 @@ def test_an_ablation_of_unknown_keys_or_factors_is_refused(trained: Path, tmp_pa
         assert_refused(cli, arguments, ["ablation.yaml", named], trained, tmp_path)
 
 
-@pytest.mark.xfail(
-    reason="evaluation/ablation.py run_ablation: the store's header is written before episodes are drawn"
-)
 def test_an_ablation_that_cannot_be_drawn_writes_nothing(trained: Path, tmp_path: Path, cli: CLI) -> None:
     text = f"{{name: t, card: {trained / 'held_out.md'}, shots: [50], episodes: 4}}"
     (tmp_path / "ablation.yaml").write_text(text, encoding="utf-8")
@@ -168,7 +164,6 @@ def test_an_output_that_cannot_be_written_is_one_line(trained: Path, tmp_path: P
         assert_refused(cli, [*arguments, "--out", out], [str(tmp_path / "file")], trained, tmp_path)
 
 
-@pytest.mark.xfail(reason="core/files.py atomic_folder replaces any folder or file at --out: what was in it is lost")
 @pytest.mark.parametrize("kind", ["folder", "file", "run"])
 def test_what_taskaware_did_not_write_as_an_adapted_task_is_never_replaced_by_one(
     trained: Path, tmp_path: Path, cli: CLI, kind: str

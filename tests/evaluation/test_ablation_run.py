@@ -211,9 +211,6 @@ def test_an_ablation_that_was_stopped_measures_only_what_is_missing(
     assert resumed.measurements == whole.measurements
 
 
-@pytest.mark.xfail(
-    reason="evaluation/ablation.py run_ablation: the store knows the configuration, not the model that was measured"
-)
 def test_measurements_of_another_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = make_model(0), make_model(1)
     monkeypatch.setattr(ablation, "load_ablation_tasks", lambda *args: [make_task(one)])

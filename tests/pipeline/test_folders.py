@@ -139,9 +139,6 @@ def test_a_first_save_that_fails_leaves_no_folder(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.xfail(
-    reason="core/files.py atomic_folder: when the second os.replace fails, the retired folder stays away"
-)
 def test_a_rename_that_fails_puts_the_old_folder_back(
     teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

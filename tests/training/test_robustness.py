@@ -132,7 +132,6 @@ def test_a_poisoned_feature_stops_the_run_and_the_checkpoint_at_birth_loads(run_
     train(config, resume=True)
 
 
-@pytest.mark.xfail(reason="training/loop.py _step checks the loss only: a NaN gradient is stepped on and then saved")
 def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(
     run_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,9 +151,6 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(
     assert all(torch.isfinite(value).all() for value in state_of(config).values())
 
 
-@pytest.mark.xfail(
-    reason="training/loop.py _step advises a lower learning_rate with --resume auto, which checkpoint.py refuses"
-)
 def test_the_advice_after_a_loss_that_is_not_finite_can_be_followed(
     run_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +252,6 @@ def test_two_and_three_wordings_never_meet_in_the_library_either(wordings: tuple
     assert clashes(*wordings) == 0
 
 
-@pytest.mark.xfail(reason="training/tasks.py load_training_tasks keeps the last of two entries with the same task id")
 def test_a_card_that_is_given_twice_is_refused(run_file: Path) -> None:
     things = str(run_file.parent / "things.md")
     with pytest.raises(ConfigError, match="things"):

@@ -73,7 +73,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(run_file: Path) -> Non
 
     train(config_of(run_file))
     with pytest.raises(CheckpointError, match="another configuration"):
-        train(config_of(run_file, "training.learning_rate=0.5"), resume=True)
+        train(config_of(run_file, "episodes.query=3"), resume=True)
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step_and_keeps_the_checkpoint(
