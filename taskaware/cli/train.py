@@ -12,6 +12,11 @@ from taskaware.cli.console import console, progress_bar
 from taskaware.core.config import build, override, read_yaml
 from taskaware.core.errors import ConfigError
 
+_ALONE = (
+    "accelerate was asked for several processes and started one, as it does on CPUs without MPI; for several, use "
+    "`ACCELERATE_USE_CPU=true torchrun --standalone --nproc_per_node N -m taskaware train ...`"
+)
+
 
 def train_command(
     config: Annotated[Path, typer.Argument(help="a run's YAML file, e.g. configs/quickstart.yaml")],
@@ -27,6 +32,8 @@ def train_command(
     if resume not in ("auto", "never"):
         raise ConfigError(f"--resume {resume!r}: expected auto or never")
     run = build(RunConfig, override(read_yaml(config), assignments or []), str(config))
+    if "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
+        console.print(f"notice: {_ALONE}", highlight=False, soft_wrap=True)
     leader = os.environ.get("RANK", "0") == "0"
     with progress_bar() as bar:
         task = bar.add_task(f"training {run.name}", total=run.training.steps, note="reading data", visible=leader)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 
@@ -28,6 +29,13 @@ def reduce_gradients(accelerator: Accelerator, parameters: Sequence[nn.Parameter
     flat: Tensor = accelerator.reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]), reduction="sum")
     for gradient, summed in zip(gradients, torch.split(flat, [each.numel() for each in gradients]), strict=True):
         gradient.copy_(summed.view_as(gradient))
+
+
+def from_main(value: dict[str, float]) -> dict[str, float]:
+    """What the main process computed, on every process."""
+    shared = [value]
+    broadcast_object_list(shared)
+    return shared[0]
 
 
 def total(accelerator: Accelerator, value: Tensor) -> float:

@@ -25,7 +25,7 @@ from taskaware.pipeline.batching import assemble, to_device
 from taskaware.pipeline.retrieval import Library
 from taskaware.training.checkpoint import Progressed, load_checkpoint, save_checkpoint
 from taskaware.training.config import RunConfig
-from taskaware.training.distributed import reduce_gradients, share, total
+from taskaware.training.distributed import from_main, reduce_gradients, share, total
 from taskaware.training.episodes import training_request
 from taskaware.training.optimizer import build_optimizer, set_rate
 from taskaware.training.tasks import Codebook, TrainingLibraries, finished_memory, load_entry, load_training_tasks
@@ -157,6 +157,7 @@ class Run:
                 self.config.seed,
             )
             scores = {f"{task}, {shots}-shot": value for (task, shots), value in found.items()}
+        scores = from_main(scores)
         score = sum(scores.values()) / len(scores) if scores else float(step)
         self.history.append({"step": step, "score": score, **scores})
         if score > self.best_score:
