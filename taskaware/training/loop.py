@@ -90,7 +90,8 @@ class Run:
             loss = self._step(step)
             score = None
             if (step + 1) % every == 0 or step + 1 == steps:
-                score = self._keep_if_best(step + 1)
+                found = self._keep_if_best(step + 1)
+                score = found if self.held_out else None
                 self._save(step + 1)
             report(Progress(step + 1, steps, loss, score))
         self.model.load_state_dict(self.best)
