@@ -39,6 +39,7 @@ def train_command(
         task = bar.add_task(f"training {run.name}", total=run.training.steps, note="reading data", visible=leader)
 
         def show(progress: Progress) -> None:
+            bar.update(task, description=f"{progress.stage} {run.name}", total=progress.steps)
             _advance(bar, task, progress.step, progress.loss, progress.score)
 
         result = train_and_save(run, resume=resume == "auto", report=show)

@@ -26,9 +26,11 @@ class EncoderConfig(Config):
     name: "all-MiniLM-L6-v2" (from a wheel, offline), "hashing" (no model, for tests), a sentence-transformers or
     transformers id, or a local folder. dimension applies to "hashing" only; local_files_only forbids the network.
     layers: the hidden layers in `features`; the middle ones know tone and style better than the sentence vector does.
+    adapter: a file with a low-rank change of the weights, which a run with `tuning` writes; None leaves them alone.
     """
 
     name: str = MINILM
+    adapter: str | None = None
     layers: Annotated[tuple[int, ...], BeforeValidator(_tuple)] = (4, 2)
     local_files_only: bool = True
     batch_size: int = Field(default=128, ge=1)
@@ -52,6 +54,7 @@ def _sentence(config: EncoderConfig) -> TextEncoder:
         local_files_only=config.local_files_only,
         batch_size=config.batch_size,
         device=config.device,
+        adapter=config.adapter,
     )
 
 

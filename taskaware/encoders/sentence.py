@@ -21,6 +21,7 @@ from taskaware.encoders.fingerprint import declared_dimension, file_hash, model_
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import Tensor
 
 MINILM = "all-MiniLM-L6-v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -36,7 +37,10 @@ class _Loaded:
 
 @final
 class SentenceEncoder:
-    """A frozen sentence-transformers model; transformers checkpoints without pooling get mean pooling."""
+    """A frozen sentence-transformers model; transformers checkpoints without pooling get mean pooling.
+
+    adapter: a low-rank change of its weights (`lora.py`), which is part of the fingerprint.
+    """
 
     def __init__(
         self,
@@ -46,13 +50,17 @@ class SentenceEncoder:
         local_files_only: bool = True,
         batch_size: int = 128,
         device: str = "cpu",
+        adapter: str | None = None,
     ) -> None:
         self.layers = layers
         self._name = name
         self._batch_size = batch_size
         self._device = device
         self._folder = _folder(name, local_files_only)
+        self._adapter = Path(adapter).expanduser() if adapter else None
         self.fingerprint = model_fingerprint(self._folder, Path(name).name)
+        if self._adapter:
+            self.fingerprint += f"+{_adapter_hash(self._adapter)}"
 
     @cached_property
     def dimension(self) -> int:
@@ -88,8 +96,37 @@ class SentenceEncoder:
         from taskaware.encoders.layers import append_layers
 
         model = _load(str(self._folder), self._device, local_files_only=True)
+        if self._adapter:
+            from taskaware.encoders.lora import merge_adapter
+
+            merge_adapter(model, _adapter_tensors(self._adapter), str(self._adapter))
         dimension = int(model.encode(["dimension"], show_progress_bar=False).shape[1])
         return _Loaded(append_layers(model, self.layers), dimension)
+
+
+def load_model(name: str, device: str, local_files_only: bool, attention: str | None = None) -> "SentenceTransformer":
+    """The model behind an encoder, as the sentence-transformers object. Raises EncoderError.
+
+    attention names an implementation of transformers, such as "eager"; None leaves the choice to it.
+    """
+    return _load(str(_folder(name, local_files_only)), device, local_files_only=True, attention=attention)
+
+
+def _adapter_hash(path: Path) -> str:
+    if not path.is_file():
+        raise EncoderError(f"encoder.adapter: {path}: no such file; expected an adapter that a tuned run saved")
+    return file_hash(path)
+
+
+def _adapter_tensors(path: Path) -> "dict[str, Tensor]":
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise EncoderError(f"encoder.adapter: {path}: cannot be read: {error}; train the run again") from error
+    return tensors
 
 
 def _folder(name: str, local_files_only: bool) -> Path:
@@ -132,12 +169,14 @@ def _hub_folder(name: str) -> Path:
         ) from error
 
 
-def _load(name: str, device: str, *, local_files_only: bool) -> "SentenceTransformer":
+def _load(name: str, device: str, *, local_files_only: bool, attention: str | None = None) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
+
+    options = {"attn_implementation": attention} if attention else None
 
     with _quiet():
         try:
-            return SentenceTransformer(name, device=device, local_files_only=local_files_only)
+            return SentenceTransformer(name, device=device, local_files_only=local_files_only, model_kwargs=options)
         except Exception as error:  # the hub, tokenizers, safetensors and torch each raise their own kinds
             raise EncoderError(
                 f"encoder {name!r} cannot be loaded on {device!r} by sentence-transformers: {error}; "

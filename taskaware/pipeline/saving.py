@@ -1,10 +1,12 @@
 """What lies in a run folder and in an adapted task's folder?
 
 Run: config.json, model.safetensors, memory/, README.md. Adapted task: config.json, predictor.safetensors,
-explanation.json, README.md. Only JSON, safetensors and SQLite: nothing on a load path is pickled.
+explanation.json, README.md. Both: encoder.safetensors where the encoder was tuned. Only JSON, safetensors and SQLite:
+nothing on a load path is pickled.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from taskaware.pipeline.explanation import Explanation
 from taskaware.pipeline.model_card import adapted_card
 
 FORMAT = 1
+_ADAPTER = "encoder.safetensors"
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def save_run(
 ) -> None:
     """Writes a run folder as a whole; logs and reports of an older run of that name are not kept."""
     check_target(path, "run")
-    values = {"format": FORMAT, **config.model_dump(mode="json"), "training": dict(training)}
     with atomic_folder(path) as folder:
+        values = {"format": FORMAT, **_portable(config, folder), "training": dict(training)}
         _write_json(folder / "config.json", values)
         save_file(_plain(learner.state_dict()), folder / "model.safetensors")
         memory.copy_to(folder / "memory")
@@ -85,10 +88,7 @@ def load_run(path: Path) -> StoredRun:
     values = read_json(path / "config.json", "a run folder (see `taskaware train`)")
     if "card" in values:
         raise CheckpointError(f"{path}: this is an adapted task, expected a run folder (see `taskaware train`)")
-    model = {key: values[key] for key in ModelConfig.model_fields if key in values}
-    return StoredRun(
-        path, build(ModelConfig, model, str(path / "config.json")), read_tensors(path / "model.safetensors")
-    )
+    return StoredRun(path, _model_config(values, path), read_tensors(path / "model.safetensors"))
 
 
 def save_adapted(
@@ -102,11 +102,11 @@ def save_adapted(
 ) -> None:
     """Writes an adapted task's folder as a whole."""
     check_target(path, "task")
-    values = {"format": FORMAT, **config.model_dump(mode="json"), "fingerprint": encoder, "card": asdict(card)}
     task = {f"task.{name}": value for name, value in vars(adapted).items() if isinstance(value, Tensor)}
     task |= {f"modulation.{name}": value for name, value in vars(adapted.modulation).items()}
     weights = {f"learner.{name}": value for name, value in learner.state_dict().items()}
     with atomic_folder(path) as folder:
+        values = {"format": FORMAT, **_portable(config, folder), "fingerprint": encoder, "card": asdict(card)}
         _write_json(folder / "config.json", values)
         save_file(_plain({**weights, **task}), folder / "predictor.safetensors")
         _write_json(folder / "explanation.json", explanation.to_json())
@@ -118,7 +118,6 @@ def load_adapted(path: Path) -> StoredTask:
     values = read_json(path / "config.json", "an adapted task (see `taskaware adapt`)")
     if "card" not in values:
         raise CheckpointError(f"{path}: this is a run folder, expected an adapted task; run `taskaware adapt` first")
-    model = {key: values[key] for key in ModelConfig.model_fields if key in values}
     tensors = read_tensors(path / "predictor.safetensors")
     parts: dict[str, dict[str, Tensor]] = {"learner": {}, "task": {}, "modulation": {}}
     for name, tensor in tensors.items():
@@ -126,7 +125,7 @@ def load_adapted(path: Path) -> StoredTask:
         parts[group][rest] = tensor
     return StoredTask(
         path=path,
-        config=build(ModelConfig, model, str(path / "config.json")),
+        config=_model_config(values, path),
         card=_card(values["card"]),
         encoder=values["fingerprint"],
         tensors=parts["learner"],
@@ -142,6 +141,23 @@ def check_target(path: Path, kind: Literal["run", "task"]) -> None:
     wanted, other = ("model.safetensors", "predictor.safetensors") if kind == "run" else ("predictor.safetensors", "")
     if not (path / wanted).is_file() or (other and (path / other).is_file()):
         raise CheckpointError(f"{path}: exists and is no older {kind} of taskaware; name another folder or remove it")
+
+
+def _portable(config: ModelConfig, folder: Path) -> dict[str, Any]:
+    """The configuration as JSON values; the encoder's adapter, if any, is copied into `folder` and named from there."""
+    values = config.model_dump(mode="json")
+    if config.encoder.adapter:
+        shutil.copyfile(config.encoder.adapter, folder / _ADAPTER)
+        values["encoder"]["adapter"] = _ADAPTER
+    return values
+
+
+def _model_config(values: Mapping[str, Any], path: Path) -> ModelConfig:
+    """The stored configuration, with the encoder's adapter found in the folder at `path`."""
+    model = {key: values[key] for key in ModelConfig.model_fields if key in values}
+    if model.get("encoder", {}).get("adapter"):
+        model["encoder"] = {**model["encoder"], "adapter": str(path / _ADAPTER)}
+    return build(ModelConfig, model, str(path / "config.json"))
 
 
 def load_weights(learner: Learner, tensors: Mapping[str, Tensor], origin: Path) -> None:

@@ -23,7 +23,7 @@ class DataEntry(Config):
     frozen encoder already does well: they teach the attention when to leave the encoder's space alone. weight is the
     card's share of episodes relative to other cards, spread evenly over its tasks. every_aspect takes the tasks of
     other splits too, over this split's rows (for validation: known questions on unseen texts). tasks keeps those named
-    (by aspect), of a card that holds several.
+    (by aspect), of a card that holds several; per_class keeps that many rows of each class, drawn by the run's seed.
     """
 
     card: str
@@ -33,6 +33,7 @@ class DataEntry(Config):
     weight: float = Field(default=1.0, gt=0.0)
     every_aspect: bool = False
     tasks: Names | None = None
+    per_class: int | None = Field(default=None, ge=1)
 
 
 Entries = Annotated[tuple[DataEntry, ...], BeforeValidator(_tuple)]
@@ -75,6 +76,29 @@ class TrainingConfig(Config):
     drop: DropConfig = Field(default_factory=DropConfig)
 
 
+class TuningConfig(Config):
+    """Before all else, the encoder learns from the training tasks: a low-rank change of its weights.
+
+    An episode has `way` classes of `examples` texts, read up to `length` tokens; meta_batch is global. Validation picks
+    among `strengths`: 0 is the frozen encoder, 1 all that was learned. Texts are read in bfloat16 where "auto" finds
+    hardware for it; what is learned stays float32.
+    """
+
+    steps: int = Field(default=600, ge=1)
+    meta_batch: int = Field(default=4, ge=1)
+    way: int = Field(default=8, ge=2)
+    examples: int = Field(default=3, ge=2)
+    rank: int = Field(default=8, ge=1)
+    length: int = Field(default=56, ge=8)
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    weight_decay: float = Field(default=1e-2, ge=0.0)
+    warmup: int = Field(default=30, ge=0)
+    clip: float = Field(default=1.0, gt=0.0)
+    scale: float = Field(default=20.0, gt=0.0)
+    strengths: Annotated[tuple[float, ...], BeforeValidator(_tuple)] = (0.0, 0.5, 1.0)
+    bfloat16: Literal["auto", "on", "off"] = "auto"
+
+
 class RunConfig(ModelConfig):
     """A whole run: the model, what it is trained and validated on, how episodes are drawn and how it is trained."""
 
@@ -83,6 +107,7 @@ class RunConfig(ModelConfig):
     seed: int = 0
     data: Annotated[Entries, Field(min_length=1)]
     validation: Entries = ()
+    tuning: TuningConfig | None = None
     episodes: EpisodeConfig = Field(default_factory=EpisodeConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
 

@@ -29,17 +29,22 @@ from taskaware.training.distributed import from_main, reduce_gradients, share, t
 from taskaware.training.episodes import training_request
 from taskaware.training.optimizer import build_optimizer, set_rate
 from taskaware.training.tasks import Codebook, TrainingLibraries, finished_memory, load_entry, load_training_tasks
+from taskaware.training.tuning import tuned_encoder
 from taskaware.training.validation import validation_accuracy
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is reported while training: the step, its loss, and the validation score when there is a new one."""
+    """What is reported while training: the step, its loss, and the validation score when there is a new one.
+
+    stage: "tuning" while the encoder learns, then "training".
+    """
 
     step: int
     steps: int
     loss: float
     score: float | None
+    stage: str = "training"
 
 
 Report = Callable[[Progress], None]
@@ -50,8 +55,17 @@ def train(config: RunConfig, *, resume: bool = False, report: Report = lambda pr
 
     Raises TrainingError when the loss is not finite, DataError, EpisodeError, EncoderError, ConfigError.
     """
-    run = Run(config)
-    return run.go(resume, report)
+    return tuned_run(config, resume, report).go(resume, report)
+
+
+def tuned_run(config: RunConfig, resume: bool, report: Report) -> "Run":
+    """A run whose encoder has been tuned, when the configuration asks for it."""
+
+    def tell(step: int, steps: int, loss: float) -> None:
+        report(Progress(step, steps, loss, None, stage="tuning"))
+
+    encoder = tuned_encoder(config, resume=resume, report=tell)
+    return Run(config.model_copy(update={"encoder": encoder}))
 
 
 @final
@@ -63,7 +77,7 @@ class Run:
         self.accelerator = Accelerator()
         self.encoder = load_encoder(config.encoder)
         with self.accelerator.main_process_first():
-            self.tasks = load_training_tasks(config.data, self.encoder)
+            self.tasks = load_training_tasks(config.data, self.encoder, config.seed)
             self.held_out = self._held_out()
         torch.manual_seed(config.seed)
         learner = build_learner(config.learner, self.encoder.dimension, self.encoder.width)
@@ -168,7 +182,7 @@ class Run:
 
     def _held_out(self) -> list[EncodedTask]:
         entries = self.config.validation
-        texts = [task for entry in entries for task in load_entry(entry)]
+        texts = [task for entry in entries for task in load_entry(entry, self.config.seed)]
         tasks = [encode_task(task.card, task.texts, task.labels, self.encoder) for task in texts]
         check_disjoint(self.tasks.tasks, tasks, "validation")
         return tasks

@@ -8,7 +8,7 @@ from accelerate import PartialState
 
 from taskaware.pipeline.model_card import run_card
 from taskaware.training.config import RunConfig
-from taskaware.training.loop import Report, Run
+from taskaware.training.loop import Report, Run, tuned_run
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Finished:
 
 def train_and_save(config: RunConfig, *, resume: bool, report: Report) -> Finished:
     """Trains, then the main process writes runs/NAME; returns what to tell the user."""
-    run = Run(config)
+    run = tuned_run(config, resume, report)
     model = run.go(resume, report)
     folder = Path(config.output) / config.name
     if PartialState().is_main_process:
@@ -47,12 +47,19 @@ def _facts(run: Run) -> dict[str, str]:
     )
     return {
         "learner": f"{config.learner.name}, conditioner {config.learner.conditioner}",
-        "encoder": f"{config.encoder.name}, frozen ({run.encoder.fingerprint})",
+        "encoder": f"{config.encoder.name}, {_tuned(config)} ({run.encoder.fingerprint})",
         "training data": f"{cards}: {len(run.tasks.tasks)} tasks, {sum(len(t.labels) for t in run.tasks.tasks)} rows",
         "episodes": f"way {config.episodes.way}, shots {config.episodes.shots}, {config.training.steps} steps of "
         f"{config.training.meta_batch} tasks, seed {config.seed}",
         "weights kept": f"step {run.best_step}, by mean validation accuracy",
     }
+
+
+def _tuned(config: RunConfig) -> str:
+    if config.encoder.adapter is None:
+        return "frozen" if config.tuning is None else "frozen: validation chose it over the tuned one"
+    assert config.tuning is not None
+    return f"tuned for {config.tuning.steps} steps by an adapter of rank {config.tuning.rank}"
 
 
 def _results(run: Run) -> list[dict[str, str]]:

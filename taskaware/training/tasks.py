@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from taskaware.core.errors import ConfigError
+from taskaware.core.seeds import generator
 from taskaware.data import TextTask, find_card, load_tasks
 from taskaware.encoders import TextEncoder
 from taskaware.episodes import EncodedTask, encode_task
@@ -31,9 +32,11 @@ class TrainingTasks:
     learned: NDArray[np.bool_]
 
 
-def load_entry(entry: DataEntry) -> list[TextTask]:
+def load_entry(entry: DataEntry, seed: int = 0) -> list[TextTask]:
     """The tasks that an entry names. Raises ConfigError for a task that the card does not hold."""
     found = load_tasks(find_card(entry.card), split=entry.split, fold=entry.fold, every_aspect=entry.every_aspect)
+    if entry.per_class is not None:
+        found = [_thinned(task, entry.per_class, seed) for task in found]
     if entry.tasks is None:
         return found
     by_aspect = {task.card.id.rpartition("/")[2]: task for task in found}
@@ -42,11 +45,21 @@ def load_entry(entry: DataEntry) -> list[TextTask]:
     return [by_aspect[name] for name in entry.tasks]
 
 
-def load_training_tasks(entries: Sequence[DataEntry], encoder: TextEncoder) -> TrainingTasks:
+def _thinned(task: TextTask, per_class: int, seed: int) -> TextTask:
+    """The same task with at most `per_class` rows of each class, in their order."""
+    order = generator("rows", seed, task.card.id).permutation(len(task.texts))
+    kept: dict[str, list[int]] = {}
+    for row in order:
+        kept.setdefault(task.labels[row], []).append(int(row))
+    rows = sorted(row for group in kept.values() for row in group[:per_class])
+    return TextTask(task.card, tuple(task.texts[row] for row in rows), tuple(task.labels[row] for row in rows))
+
+
+def load_training_tasks(entries: Sequence[DataEntry], encoder: TextEncoder, seed: int) -> TrainingTasks:
     """Loads and encodes all entries. Raises ConfigError for a task that two entries name: the memory keys by id."""
     found: dict[str, tuple[EncodedTask, float, bool]] = {}
     for entry in entries:
-        tasks = load_entry(entry)
+        tasks = load_entry(entry, seed)
         for task in tasks:
             if task.card.id in found:
                 raise ConfigError(f"data: task {task.card.id!r} is named twice; remove one of its entries")

@@ -1,0 +1,243 @@
+"""How does the encoder itself learn from the training tasks, before the conditioner does?
+
+Episodic meta-training with words: in every episode, texts must be nearer to their own class than to the others, where a
+class is its label text, the mean of its other examples (Snell et al. 2017, https://arxiv.org/abs/1703.05175), and the
+sum of both. Only a low-rank adapter learns (`encoders/lora.py`). How much of it is kept is chosen on validation tasks,
+between the frozen encoder and the tuned one: weights between the two generalise best to what neither saw (Wortsman et
+al. 2022, "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903).
+
+Shapes: N classes, K examples of each, D width.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from taskaware.core.errors import TrainingError
+from taskaware.core.seeds import generator
+from taskaware.core.vectors import unit
+from taskaware.data import TextTask
+from taskaware.encoders import EncoderConfig, load_encoder
+from taskaware.episodes import encode_task
+from taskaware.learners import LearnerConfig, build_learner
+from taskaware.memory import TaskMemory
+from taskaware.pipeline.retrieval import Library
+from taskaware.pipeline.saving import read_json
+from taskaware.training.config import RunConfig, TuningConfig
+from taskaware.training.distributed import from_main, reduce_gradients, share, total
+from taskaware.training.tasks import load_entry
+from taskaware.training.validation import validation_accuracy
+
+TuningReport = Callable[[int, int, float], None]  # step, steps, loss
+
+
+@dataclass(frozen=True)
+class TextEpisode:
+    """N classes: K texts of each, class by class, and a text about each."""
+
+    texts: list[str]
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A task's texts by class; classes with fewer than K texts are left out."""
+
+    task: TextTask
+    rows: dict[str, list[str]]
+    weight: float
+
+
+def tuned_encoder(config: RunConfig, *, resume: bool, report: TuningReport) -> EncoderConfig:
+    """Tunes the encoder as `config.tuning` says; its configuration names the adapter, or stays when none is better.
+
+    Files lie in <output>/<name>.encoder; with `resume`, those of the same configuration are taken as they are.
+    """
+    if config.tuning is None:
+        return config.encoder
+    folder = Path(config.output) / f"{config.name}.encoder"
+    accelerator = Accelerator()
+    wanted = config.model_dump(mode="json", include={"encoder", "data", "validation", "tuning", "seed"})
+    stored = _stored(folder / "tuning.json") if resume else None
+    if stored is None or stored["config"] != wanted:
+        stored = {"config": wanted, "scores": Tuning(config, config.tuning, accelerator).go(folder, report)}
+        if accelerator.is_main_process:
+            (folder / "tuning.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+    accelerator.wait_for_everyone()
+    scores: dict[str, float] = stored["scores"]
+    best = float(max(scores, key=lambda strength: scores[strength]))
+    return config.encoder.model_copy(update={"adapter": str(_file(folder, best))}) if best else config.encoder
+
+
+@final
+class Tuning:
+    """One tuning: the tasks, the encoder with its adapter, and the optimiser."""
+
+    def __init__(self, config: RunConfig, tuning: TuningConfig, accelerator: Accelerator) -> None:
+        self.config, self.tuning, self.accelerator = config, tuning, accelerator
+        self.sources = _sources(config, tuning)
+        from taskaware.encoders.tunable import TunableEncoder  # takes seconds to import
+
+        self.encoder = TunableEncoder(config.encoder, rank=tuning.rank, length=tuning.length, seed=config.seed)
+        self.encoder.to(accelerator.device)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(tuning.scale), device=accelerator.device))
+        self.adapter = [each for each in self.encoder.parameters() if each.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": self.adapter}, {"params": [self.log_scale], "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=tuning.learning_rate, weight_decay=tuning.weight_decay)
+
+    def go(self, folder: Path, report: TuningReport) -> dict[str, float]:
+        """Learns, writes one adapter per strength to `folder`; validation score by strength."""
+        for step in range(self.tuning.steps):
+            report(step + 1, self.tuning.steps, self._step(step))
+        if self.accelerator.is_main_process:
+            for strength in self.tuning.strengths:
+                if strength:
+                    self.encoder.save_adapter(_file(folder, strength), strength)
+        self.accelerator.wait_for_everyone()
+        scores = self._scores(folder) if self.accelerator.is_main_process else {}
+        return from_main(scores)
+
+    def _step(self, step: int) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.zeros((), device=self.accelerator.device)
+        processes = self.accelerator.num_processes
+        for index in share(self.tuning.meta_batch, self.accelerator.process_index, processes):
+            rng = generator("tuning", self.config.seed, step, index)
+            part = self._loss(draw_texts(self.sources, self.tuning, rng)) / self.tuning.meta_batch
+            self.accelerator.backward(part)
+            loss = loss + part.detach()
+        parameters = [*self.adapter, self.log_scale]
+        value = total(self.accelerator, loss)
+        reduce_gradients(self.accelerator, parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, self.tuning.clip)
+        if not math.isfinite(value) or not math.isfinite(norm.item()):
+            raise TrainingError(f"the loss is {value} at tuning step {step + 1}; lower tuning.learning_rate")
+        self._set_rates(step)
+        self.optimizer.step()
+        return value
+
+    def _set_rates(self, step: int) -> None:
+        """Linear warm-up, then cosine decay; the scale of cosines learns ten times as fast."""
+        warm = min(1.0, (step + 1) / max(self.tuning.warmup, 1))
+        rate = self.tuning.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / self.tuning.steps))
+        for group, factor in zip(self.optimizer.param_groups, (1.0, 10.0), strict=True):
+            group["lr"] = rate * factor
+
+    def _loss(self, episode: TextEpisode) -> Tensor:
+        device = self.accelerator.device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=use_bfloat16(self.tuning.bfloat16, device)):
+            vectors = self.encoder([*episode.texts, *episode.labels])
+        ways = len(episode.labels)
+        examples = vectors[:-ways].view(ways, -1, vectors.shape[-1])
+        return words_and_examples_loss(examples, vectors[-ways:], self.log_scale.exp())
+
+    def _scores(self, folder: Path) -> dict[str, float]:
+        """Mean validation accuracy of the training-free mix in the space of each strength."""
+        texts = [task for entry in self.config.validation for task in load_entry(entry, self.config.seed)]
+        if not texts:
+            return {str(max(self.tuning.strengths)): 1.0}
+        training = self.config.training
+        scores = {}
+        for strength in self.tuning.strengths:
+            adapter = str(_file(folder, strength)) if strength else None
+            encoder = load_encoder(self.config.encoder.model_copy(update={"adapter": adapter}))
+            tasks = [encode_task(task.card, task.texts, task.labels, encoder) for task in texts]
+            learner = build_learner(
+                LearnerConfig(conditioner=self.config.learner.conditioner), encoder.dimension, encoder.width
+            )
+            memory = TaskMemory.in_memory(encoder.fingerprint, encoder.dimension)
+            found = validation_accuracy(
+                learner.eval(),
+                Library(memory, torch.zeros(0, learner.body.code_width)),
+                tasks,
+                training.validation_shots,
+                training.validation_episodes,
+                max(self.config.episodes.way),
+                self.config.retrieval,
+                self.config.seed,
+            )
+            scores[str(strength)] = sum(found.values()) / len(found)
+        return scores
+
+
+def draw_texts(sources: Sequence[_Source], tuning: TuningConfig, rng: np.random.Generator) -> TextEpisode:
+    """Picks a task by weight, then a wording of its labels, up to `way` classes and `examples` texts of each."""
+    weights = np.array([source.weight for source in sources])
+    source = sources[int(rng.choice(len(sources), p=weights / weights.sum()))]
+    card, names = source.task.card, list(source.rows)
+    wording = int(rng.integers(1 << 30))
+    picked = [names[index] for index in rng.permutation(len(names))[: tuning.way]]
+    texts, labels = [], []
+    for name in picked:
+        rows = source.rows[name]
+        texts += [rows[index] for index in rng.choice(len(rows), tuning.examples, replace=False)]
+        worded = (card.labels[name], *(card.label_paraphrases or {}).get(name, ()))
+        labels.append(worded[wording % len(worded)])
+    return TextEpisode(texts, labels)
+
+
+def words_and_examples_loss(examples: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
+    """examples [N, K, D], labels [N, D], both of unit length -> []: mean cross-entropy of three classifiers.
+
+    Each text is told from the other classes by label texts, by class means and by the unit sum of both; a text's own
+    class mean leaves it out.
+    """
+    ways, count, _ = examples.shape
+    targets = torch.arange(ways, device=examples.device).repeat_interleave(count)
+    flat, own_labels = examples.flatten(0, 1), labels.repeat_interleave(count, 0)
+    means = examples.mean(1)
+    others = ((examples.sum(1, keepdim=True) - examples) / (count - 1)).flatten(0, 1)
+    told = functional.cross_entropy(scale * flat @ labels.mT, targets)
+    shown = _own_excluded(flat, unit(means), unit(others), targets, scale)
+    mixed = _own_excluded(flat, unit(means + labels), unit(others + own_labels), targets, scale)
+    return (told + 0.5 * shown + mixed) / 2.5
+
+
+def _own_excluded(flat: Tensor, classes: Tensor, own: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
+    """Cross-entropy where the logit of a text's own class comes from `own`, made without that text."""
+    logits = scale * flat @ classes.mT
+    mine = scale * (flat * own).sum(-1, keepdim=True)
+    return functional.cross_entropy(logits.scatter(1, targets[:, None], mine), targets)
+
+
+def use_bfloat16(choice: str, device: str) -> bool:
+    """Whether texts are read in bfloat16. "auto": where the hardware multiplies it."""
+    if choice != "auto":
+        return choice == "on"
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _sources(config: RunConfig, tuning: TuningConfig) -> list[_Source]:
+    """All training tasks that have two classes of enough texts; an entry's weight is spread over its tasks."""
+    sources = []
+    for entry in config.data:
+        tasks = load_entry(entry, config.seed)
+        for task in tasks:
+            rows: dict[str, list[str]] = {}
+            for text, label in zip(task.texts, task.labels, strict=True):
+                rows.setdefault(label, []).append(text)
+            enough = {name: texts for name, texts in rows.items() if len(texts) >= tuning.examples}
+            if len(enough) > 1:
+                sources.append(_Source(task, enough, entry.weight / len(tasks)))
+    if not sources:
+        raise TrainingError(f"tuning: no task has 2 classes of {tuning.examples} texts; lower tuning.examples")
+    return sources
+
+
+def _file(folder: Path, strength: float) -> Path:
+    return folder / f"adapter-{strength:g}.safetensors"
+
+
+def _stored(path: Path) -> dict[str, Any] | None:
+    return read_json(path, "a tuning") if path.is_file() else None
