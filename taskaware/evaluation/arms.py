@@ -83,6 +83,27 @@ def subset(sources: Sequence[str]) -> Condition:
     return Condition(words=_hide(*hidden), memory="on" if "memory" in sources else "off")
 
 
+def nonsense_labels(encoder: TextEncoder, count: int = 400) -> Condition:
+    """Random words in place of every label text, other ones for every class of an episode."""
+    rng = generator("nonsense label texts")
+    salads = encoder.encode([" ".join(rng.choice(_SALAD, size=4, replace=False)) for _ in range(count)])
+
+    def change(words: Words, draw: Draw, rng: np.random.Generator) -> Words:
+        number = len(words.labels)
+        return replace(words, labels=salads[rng.choice(count, size=number, replace=number > count)])
+
+    return Condition(words=change)
+
+
+def label_wording(index: int) -> Condition:
+    """The label texts in another of their wordings (modulo how many there are); the description stays."""
+    return Condition(
+        words=lambda words, draw, rng: replace(
+            words, labels=draw.task.words.labels[draw.classes, index % draw.task.words.labels.shape[1]]
+        )
+    )
+
+
 def _attribution() -> dict[str, Condition]:
     proper = [each for each in coalitions(SOURCES) if 0 < len(each) < len(SOURCES)]
     ordered = [tuple(source for source in SOURCES if source in each) for each in proper]

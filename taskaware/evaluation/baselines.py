@@ -16,16 +16,20 @@ BASELINES = ("proto", "label", "mix", "mix.5")
 
 
 def baseline_predictions(draw: Draw) -> dict[str, NDArray[np.int64]]:
-    """Predicted labels [Q] of each baseline; `proto` is absent without examples. Labels in their first wording."""
+    """Predicted labels [Q] of each baseline; `proto` is absent without examples. Labels in the draw's wording."""
+    centres = baseline_centres(draw)
+    queries = draw.task.features[draw.query, : draw.task.words.labels.shape[-1]]
+    return {name: _nearest(queries, each) for name, each in centres.items()}
+
+
+def baseline_centres(draw: Draw) -> dict[str, Floats]:
+    """What each baseline learns from the examples: a vector for each class [N, D]."""
     labels = draw.task.words.labels[draw.classes, draw.wording % draw.task.words.labels.shape[1]]
-    dimension = labels.shape[1]
-    queries = draw.task.features[draw.query, :dimension]
     if not len(draw.support):
-        return {name: _nearest(queries, labels) for name in BASELINES[1:]}
-    support = draw.task.features[draw.support, :dimension]
+        return dict.fromkeys(BASELINES[1:], labels)
+    support = draw.task.features[draw.support, : labels.shape[1]]
     means = np.stack([support[draw.support_labels == index].mean(0) for index in range(len(labels))])
-    centres = {"proto": means, "label": labels, "mix": means + labels, "mix.5": means + 0.5 * labels}
-    return {name: _nearest(queries, centre) for name, centre in centres.items()}
+    return {"proto": means, "label": labels, "mix": means + labels, "mix.5": means + 0.5 * labels}
 
 
 def _nearest(queries: Floats, centres: Floats) -> NDArray[np.int64]:
