@@ -3,6 +3,7 @@
 from taskaware.learners.base import Adapted, LearnerConfig, learners
 from taskaware.learners.build import build_learner
 from taskaware.learners.gradient import GradientLearner
+from taskaware.learners.logistic import LogisticHead
 from taskaware.learners.maml import MAML
 from taskaware.learners.protomaml import ProtoMAML
 from taskaware.learners.protonet import ProtoNet
@@ -12,6 +13,7 @@ __all__ = [
     "Adapted",
     "GradientLearner",
     "LearnerConfig",
+    "LogisticHead",
     "ProtoMAML",
     "ProtoNet",
     "build_learner",

@@ -1,0 +1,55 @@
+"""A convex head: logistic regression that starts at conditioned prototypes and takes words as examples."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from taskaware.bodies import ResidualBody
+from taskaware.conditioners import Switches
+from taskaware.conditioners.evidence import one_hot
+from taskaware.core.values import Examples, TaskContext
+from taskaware.innerloop.logistic import fit_logistic
+from taskaware.learners.base import Adapted, Learner, LearnerConfig, learners
+from taskaware.learners.prototypes import conditioned_prototypes
+
+
+@learners.register("logistic")
+@final
+class LogisticHead(Learner):
+    """Lee et al. 2019, "Meta-Learning with Differentiable Convex Optimization", https://arxiv.org/abs/1904.03758.
+
+    The head starts as the prototypical network's and takes `inner.steps` gradient steps on the cross-entropy of the
+    support set, with each label text as one more example of its class. Zero steps, or no examples, equal ProtoNet.
+    inner.learning_rate and the weight of the words are learned.
+    """
+
+    def __init__(self, config: LearnerConfig, body: ResidualBody, switches: Switches | None = None) -> None:
+        super().__init__(config, body, switches)
+        self.log_rate = nn.Parameter(torch.tensor(config.inner.learning_rate).log())
+        self.log_words = nn.Parameter(torch.tensor(0.0))
+
+    def adapt(self, support: Examples, context: TaskContext) -> Adapted:
+        """Prototypes, then the fit of the head; the FiLM code stays as the conditioner made it."""
+        modulation = self.conditioner(support, context, self.body)
+        weight = conditioned_prototypes(self.body, support, modulation)
+        if len(support.mask):
+            weight = self._fit(weight, support, context, modulation.code, modulation.prior)
+        bias = torch.zeros_like(context.class_mask)
+        return Adapted(weight, bias, modulation.code, context.class_mask, modulation)
+
+    def _fit(self, weight: Tensor, support: Examples, context: TaskContext, code: Tensor, prior: Tensor) -> Tensor:
+        targets = one_hot(support, len(context.class_mask))
+        fitted = fit_logistic(
+            weight,
+            self.body.embed(support.features, code),
+            targets,
+            prior,
+            context.class_mask,
+            scale=self.body.scale(),
+            words_weight=self.log_words.exp(),
+            rate=self.log_rate.exp(),
+            steps=self.config.inner.steps,
+        )
+        shown = (targets.sum() > 0).to(weight.dtype)
+        return shown * fitted + (1 - shown) * weight

@@ -1,0 +1,125 @@
+"""How are plain MAML and ProtoNet trained on vectors or images, as fast as they go and without any words?
+
+For use as a library: a meta-batch of padded tasks in, a differentiable meta-loss out.
+
+    inner = InnerLoop(InnerLoopConfig(steps=5, clip=0.0), parameter_names(body))
+    loss = fast_maml_loss(body, inner, meta_batch(support, support_labels, query, query_labels, ways=5))
+    loss.backward()
+
+Shapes: T tasks, S support, Q query, N ways, D width of an embedding.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from taskaware.bodies.mlp_stack import LinearStack
+from taskaware.core.errors import ConfigError
+from taskaware.innerloop.anybody import loop_logits, vmap_logits
+from taskaware.innerloop.compiled import Compiled
+from taskaware.innerloop.dual import dual_logits
+from taskaware.innerloop.losses import cross_entropies, mask_classes, targets
+from taskaware.innerloop.meta_batch import MetaBatch, bucketed, slice_tasks
+from taskaware.innerloop.paths import Path, Work, choose_path
+from taskaware.innerloop.recompute import summed
+from taskaware.innerloop.sgd import InnerLoop, Parameters
+from taskaware.innerloop.speed import SpeedConfig
+
+_DEFAULT = SpeedConfig()
+
+
+def parameter_names(body: nn.Module) -> tuple[str, ...]:
+    """What the inner loop of a body adapts: all its parameters."""
+    return tuple(name for name, _ in body.named_parameters())
+
+
+def fast_maml_loss(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedConfig = _DEFAULT) -> Tensor:
+    """Mean query loss [] of T tasks after their inner steps (Finn et al. 2017, eq. 1), by the fastest path.
+
+    The head's width is N: ways that a task lacks are masked. Differentiable in the parameters of body and inner loop.
+    """
+    path = choose_path(maml_work(body, inner, batch), speed)
+    if path.compiled:
+        batch = bucketed(batch, pad_ways=False)
+
+    def part(first: int) -> Tensor:
+        chosen = slice_tasks(batch, first, first + path.chunk)
+        logits = _logits(body, inner, chosen, speed, path)
+        return cross_entropies(logits, chosen.query).sum() / batch.tasks
+
+    if path.chunk >= batch.tasks:
+        return part(0)
+    parts = [lambda first=first: part(first) for first in range(0, batch.tasks, path.chunk)]
+    return summed(parts, [*body.parameters(), *inner.parameters()])
+
+
+def fast_protonet_loss(body: nn.Module, batch: MetaBatch, speed: SpeedConfig = _DEFAULT) -> Tensor:
+    """Mean query loss [] of prototypical networks (Snell et al. 2017, https://arxiv.org/abs/1703.05175, eq. 2)."""
+    device = batch.class_mask.device.type
+    if speed.compile == "on" or (speed.compile == "auto" and device == "cuda"):
+        loss: Tensor = _compiled(_protonet_loss)(body, bucketed(batch))
+        return loss
+    return _protonet_loss(body, batch)
+
+
+def maml_work(body: nn.Module, inner: InnerLoop, batch: MetaBatch) -> Work:
+    """What `choose_path` needs to know; the kept floats are bounded by weights and their gradients."""
+    return Work(
+        tasks=batch.tasks,
+        support=batch.support.labels.shape[1],
+        steps=inner.config.steps,
+        widths=body.widths if isinstance(body, LinearStack) else (),
+        convolutional=any(isinstance(each, nn.Conv2d) for each in body.modules()),
+        kept=4 * sum(each.numel() for each in body.parameters()),
+        device=batch.class_mask.device.type,
+    )
+
+
+def _logits(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedConfig, path: Path) -> Tensor:
+    if path.name == "dual":
+        if not isinstance(body, LinearStack):
+            raise ConfigError(f"path 'dual' needs a LinearStack, saw {type(body).__name__}; set path to 'auto'")
+        dual = _compiled(_dual) if path.compiled else _dual
+        logits: Tensor = dual(body, inner, batch, speed.checkpoint)
+        return logits
+    any_body = _compiled(_any_body) if path.compiled else _any_body
+    logits = any_body(body, inner, batch, path.name == "loop", speed.checkpoint, speed.autocast)
+    return logits
+
+
+def _dual(body: LinearStack, inner: InnerLoop, batch: MetaBatch, checkpoint: bool) -> Tensor:
+    config, rates = inner.config, inner.log_rates.exp()
+    return dual_logits(body.pairs(), rates, batch, order=config.order, clip=config.clip, checkpoint=checkpoint)
+
+
+def _any_body(
+    body: nn.Module, inner: InnerLoop, batch: MetaBatch, one_by_one: bool, checkpoint: bool, autocast: bool
+) -> Tensor:
+    device, real = batch.class_mask.device.type, batch.class_mask.dtype
+
+    def apply(parameters: Parameters, features: Tensor) -> Tensor:
+        # the cache of casts would outlive the step that made it
+        with torch.autocast(device, torch.bfloat16, enabled=autocast, cache_enabled=False):
+            logits: Tensor = torch.func.functional_call(body, parameters, (features,))
+        return logits.to(real)
+
+    run = loop_logits if one_by_one else vmap_logits
+    return run(apply, dict(body.named_parameters()), inner, batch, checkpoint=checkpoint)
+
+
+def _protonet_loss(body: nn.Module, batch: MetaBatch) -> Tensor:
+    """Softmax over negative squared distances; the query's own norm cancels."""
+    tasks, size = batch.support.labels.shape
+    both = torch.cat([batch.support.features, batch.query.features], 1)
+    embedded = body(both.flatten(0, 1)).unflatten(0, (tasks, -1))
+    wanted = targets(batch.support, batch.ways)
+    means = (wanted.mT @ embedded[:, :size]) / wanted.sum(1).clamp_min(1.0)[..., None]
+    distances = means.square().sum(-1)[:, None] - 2 * embedded[:, size:] @ means.mT
+    return cross_entropies(mask_classes(-distances, batch.class_mask), batch.query).mean()
+
+
+@lru_cache(maxsize=None)
+def _compiled(function: Callable[..., Tensor]) -> Compiled:
+    return Compiled(function)

@@ -1,0 +1,80 @@
+"""Is the fitted head the minimiser that scikit-learn finds, and the prototypical network's when it takes no step?"""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from taskaware.core.vectors import unit
+from taskaware.innerloop.logistic import fit_logistic
+from tests.learners.test_learners import learner_of, random_episode
+
+linear_model = pytest.importorskip("sklearn.linear_model")
+
+
+def _points(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """examples [12, 6], labels [12] of 3 overlapping classes, words [3, 6]."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = unit(torch.randn(3, 6, generator=generator))
+    labels = torch.arange(3).repeat_interleave(4)
+    return unit(centres[labels] + 0.8 * torch.randn(12, 6, generator=generator)), labels, centres
+
+
+def _fit(weight: torch.Tensor, steps: int, words_weight: float = 1.0) -> torch.Tensor:
+    examples, labels, words = _points()
+    return fit_logistic(
+        weight,
+        examples,
+        functional.one_hot(labels, 3).float(),
+        words,
+        torch.ones(3),
+        scale=torch.tensor(3.0),
+        words_weight=torch.tensor(words_weight),
+        rate=torch.tensor(0.2),
+        steps=steps,
+    )
+
+
+def test_many_steps_approach_the_decision_of_logistic_regression_with_words_as_examples() -> None:
+    examples, labels, words = _points()
+    weight = _fit(torch.zeros(3, 6), 3000)
+    oracle = linear_model.LogisticRegression(C=1e4, fit_intercept=False, max_iter=5000)
+    inputs, wanted = torch.cat([examples, words]), torch.cat([labels, torch.arange(3)])
+    oracle.fit(inputs.numpy(), wanted.numpy(), sample_weight=np.r_[np.full(12, 1 / 4), np.ones(3)])
+    found = (3.0 * inputs @ weight.T).softmax(-1)
+    np.testing.assert_allclose(found.numpy(), oracle.predict_proba(inputs.numpy()), atol=0.05)
+
+
+def test_each_step_lowers_the_loss_of_support_and_words() -> None:
+    examples, labels, words = _points()
+
+    def loss(weight: torch.Tensor) -> float:
+        shown = functional.cross_entropy(3.0 * examples @ weight.T, labels)
+        told = functional.cross_entropy(3.0 * words @ weight.T, torch.arange(3))
+        return float(shown + told)
+
+    losses = [loss(_fit(torch.zeros(3, 6), steps)) for steps in (0, 1, 2, 4, 8, 16)]
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_zero_steps_or_zero_examples_equal_the_prototypical_network(shots: int) -> None:
+    steps = 0 if shots else 5
+    logistic, protonet = learner_of("logistic", steps=steps), learner_of("protonet")
+    protonet.load_state_dict({k: v for k, v in logistic.state_dict().items() if k in protonet.state_dict()})
+    episode = random_episode(3, shots)
+    torch.testing.assert_close(logistic(episode), protonet(episode))
+
+
+def test_the_outer_gradient_equals_finite_differences() -> None:
+    examples, labels, words = (each.double() if each.is_floating_point() else each for each in _points())
+    targets, mask = functional.one_hot(labels, 3).double(), torch.ones(3, dtype=torch.float64)
+
+    def score(weight: torch.Tensor, rate: torch.Tensor, words_weight: torch.Tensor) -> torch.Tensor:
+        return fit_logistic(
+            weight, examples, targets, words, mask, scale=rate * 0 + 3, words_weight=words_weight, rate=rate, steps=4
+        )
+
+    start = torch.zeros(3, 6, dtype=torch.float64, requires_grad=True)
+    scalars = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.2, 0.7)]
+    assert torch.autograd.gradcheck(score, (start, *scalars))
