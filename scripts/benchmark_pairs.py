@@ -2,15 +2,16 @@
 
     python scripts/benchmark_pairs.py runs/quickstart configs/benchmarks/pairs.yaml
 
-Cards whose rows are not on this machine are named and left out.
+Questions whose rows are not on this machine, or whose classes the run's memory holds, are named and left out.
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import Field
 from rich.console import Console
 
 from taskaware import TaskAware
@@ -21,19 +22,23 @@ from taskaware.data import find_card, load_tasks
 from taskaware.episodes import EncodedTask, encode_task
 from taskaware.evaluation.evaluate import evaluate
 from taskaware.evaluation.statistics import paired_difference
+from taskaware.memory.records import class_key
 
 console = Console(soft_wrap=True, highlight=False)
 
 
 class Question(Config):
-    """One task of a card."""
+    """One task of a card, over all of its rows or those of a split; `way` where it is not the benchmark's."""
 
     card: str
     task: str
+    split: Literal["train", "validation", "test"] | None = None
+    fold: str | None = None
+    way: int | None = None
 
 
 class PairsConfig(Config):
-    """Questions of subject and of manner, and the episodes on which they are asked."""
+    """Questions of subject and of manner, coarse and fine ones, and the episodes on which they are asked."""
 
     episodes: int
     seed: int
@@ -41,6 +46,8 @@ class PairsConfig(Config):
     way: int
     subject: list[Question]
     manner: list[Question]
+    coarse: list[Question] = Field(default_factory=list)
+    fine: list[Question] = Field(default_factory=list)
 
 
 def main(
@@ -52,11 +59,12 @@ def main(
     settings = build(PairsConfig, read_yaml(config), str(config))
     model = TaskAware.from_pretrained(run)
     rows = []
-    for kind in ("subject", "manner"):
+    for kind in ("subject", "manner", "coarse", "fine"):
         for question in getattr(settings, kind):
             task = _load(question, model)
             if task is not None:
-                rows += [_measure(settings, model, task, kind, shots) for shots in settings.shots]
+                way = question.way or settings.way
+                rows += [_measure(settings, model, task, kind, way, shots) for shots in settings.shots]
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     table = _table(settings, rows)
@@ -66,16 +74,21 @@ def main(
 
 def _load(question: Question, model: TaskAware) -> EncodedTask | None:
     try:
-        tasks = load_tasks(find_card(question.card))
+        tasks = load_tasks(find_card(question.card), split=question.split, fold=question.fold, every_aspect=True)
     except DataError as error:
         console.print(f"left out: {error}", markup=False)
         return None
     found = next(task for task in tasks if task.card.id.endswith(f"/{question.task}"))
+    if known := {class_key(found.card.id, name) for name in found.classes} & model.library.class_keys:
+        console.print(f"left out: {found.card.id}: {len(known)} of its classes are in the run's memory", markup=False)
+        return None
     return encode_task(found.card, found.texts, found.labels, model.encoder)
 
 
-def _measure(settings: PairsConfig, model: TaskAware, task: EncodedTask, kind: str, shots: int) -> dict[str, Any]:
-    found = evaluate(model, task, way=settings.way, shots=shots, episodes=settings.episodes, seed=settings.seed)
+def _measure(
+    settings: PairsConfig, model: TaskAware, task: EncodedTask, kind: str, way: int, shots: int
+) -> dict[str, Any]:
+    found = evaluate(model, task, way=way, shots=shots, episodes=settings.episodes, seed=settings.seed)
     ours, mix = found.per_episode["taskaware"], found.per_episode["mix"]
     paired = paired_difference(ours, mix, generator("pairs", task.id, shots))
     result = {"task": task.id, "kind": kind, "way": found.way, "shots": shots, "taskaware": float(ours.mean())}
@@ -83,9 +96,7 @@ def _measure(settings: PairsConfig, model: TaskAware, task: EncodedTask, kind: s
 
 
 def _table(settings: PairsConfig, rows: list[dict[str, Any]]) -> str:
-    lines = [
-        f"{settings.episodes} episodes, seed {settings.seed}, 5 queries a class, all labels (at most {settings.way});"
-    ]
+    lines = [f"{settings.episodes} episodes, seed {settings.seed}, 5 queries a class, as many labels as `way` says;"]
     lines[0] += f" 95% intervals of the paired difference. Command: `{' '.join(['python', *sys.argv])}`"
     lines += ["", "| asks for | task | way | shots | taskaware | mix | difference |", "|---|---|---|---|---|---|---|"]
     for row in rows:

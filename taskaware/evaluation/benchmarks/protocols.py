@@ -32,26 +32,26 @@ def draw_full_label_sets(
 ) -> list[Draw]:
     """All classes, `draws` times: one fixed sample of queries, and a support set of `shots` a class anew each time.
 
-    No support text is also a query, and none occurs twice. A draw's support set with fewer shots is part of the one
-    with more, so shots differ by added examples only. Raises EpisodeError for a class with too few different texts.
+    Without examples the queries are drawn anew instead, the fixed sample first. No support text is also a query, and
+    none occurs twice. A draw's support set with fewer shots is part of the one with more, so shots differ by added
+    examples only. Raises EpisodeError for a class with too few different texts.
     """
-    queries = [_sample(texts, rows, set(), query, ("query", seed, task.id), task) for rows in task.rows]
-    asked = {_normal(texts.texts[row]) for rows in queries for row in rows}
-    found = []
-    for index in range(draws):
-        place = ("support", seed, task.id, index)
-        support = [_sample(texts, rows, asked, shots, place, task) for rows in task.rows]
-        found.append(
-            Draw(
-                task=task,
-                classes=np.arange(len(task.classes)),
-                support=np.concatenate(support),
-                support_labels=np.repeat(np.arange(len(task.classes)), shots),
-                query=np.concatenate(queries),
-                query_labels=np.repeat(np.arange(len(task.classes)), query),
-            )
-        )
-    return found
+    return [_full_label_set(texts, task, shots, query, seed, index) for index in range(draws)]
+
+
+def _full_label_set(texts: TextTask, task: EncodedTask, shots: int, query: int, seed: int, index: int) -> Draw:
+    asked = ("query", seed, task.id, 0 if shots else index)
+    queries = [_sample(texts, rows, set(), query, asked, task) for rows in task.rows]
+    taken = {_normal(texts.texts[row]) for rows in queries for row in rows}
+    support = [_sample(texts, rows, taken, shots, ("support", seed, task.id, index), task) for rows in task.rows]
+    return Draw(
+        task=task,
+        classes=np.arange(len(task.classes)),
+        support=np.concatenate(support),
+        support_labels=np.repeat(np.arange(len(task.classes)), shots),
+        query=np.concatenate(queries),
+        query_labels=np.repeat(np.arange(len(task.classes)), query),
+    )
 
 
 def digest(draws: Sequence[Draw], texts: TextTask) -> str:
