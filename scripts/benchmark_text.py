@@ -47,7 +47,9 @@ def main(
         raise typer.Exit(1) from error
     command = shlex.join(["python", *sys.argv])
     table = markdown(settings, units, command)
-    write_text(folder / "results.json", json.dumps(_results(settings, units, command, run), indent=1) + "\n")
+    write_text(
+        folder / "results.json", json.dumps(_results(settings, units, command, run), indent=1, allow_nan=False) + "\n"
+    )
     write_text(folder / "table.md", table)
     console.print(table)
 
@@ -77,7 +79,15 @@ def _results(settings: BenchmarkConfig, units: list[Unit], command: str, run: Pa
 
 
 def _plain(found: findings.Difference | findings.Wordings) -> dict[str, Any]:
-    return {**asdict(found), "shape": found.shape.model_dump()}
+    """As JSON values; an effect size may be infinite and becomes null, as does a p-value that was not asked for."""
+    values: dict[str, Any] = json.loads(
+        json.dumps({**asdict(found), "shape": found.shape.model_dump()}), parse_constant=_null
+    )
+    return values
+
+
+def _null(constant: str) -> None:
+    """NaN and Infinity are no JSON."""
 
 
 def _version(package: str) -> str | None:

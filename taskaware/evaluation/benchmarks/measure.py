@@ -95,7 +95,9 @@ def _parts(settings: BenchmarkConfig, stem: Path, tested: _Tested, shape: Shape,
     """The parts; each is keyed by the test tasks and by what else it depends on."""
     model, test = tested.model, tested.test
     encoder = load_encoder(frozen(model.config.encoder))
-    draws, plain = tested.draws(settings, shape, model.encoder), tested.draws(settings, shape, encoder)
+    frozen_reads = encoder.fingerprint == model.encoder.fingerprint
+    draws = tested.draws(settings, shape, model.encoder)
+    plain = draws if frozen_reads else tested.draws(settings, shape, encoder)
     tasks = {"tasks": protocols.digest(draws, test)}
 
     def part(name: str, key: dict[str, Any], measure: Callable[[], Part]) -> Part:
@@ -110,7 +112,7 @@ def _parts(settings: BenchmarkConfig, stem: Path, tested: _Tested, shape: Shape,
         part("model", ours, lambda: _model_part(settings, model, test, draws)),
         part("frozen", theirs, lambda: _frozen_part(settings, model, test, plain)),
     ]
-    if encoder.fingerprint != model.encoder.fingerprint:
+    if not frozen_reads:
         parts.append(part("tuned", own, lambda: _tuned_part(draws)))
     tuned = settings.setfit
     if tuned is not None and (shape.shots or tuned.label_texts) and (not tuned.shots or shape.shots in tuned.shots):

@@ -37,7 +37,7 @@ def markdown(settings: BenchmarkConfig, units: Sequence[Unit], command: str) -> 
 
 def _head(settings: BenchmarkConfig) -> str:
     full = settings.protocol == "full_label_sets"
-    tasks = "draws of the examples (of the queries at 0 shots), one fixed sample of queries" if full else "episodes a fold"
+    tasks = "draws of the examples for one sample of queries (at 0 shots: of queries)" if full else "episodes a fold"
     text = f"{settings.episodes} {tasks}, {settings.query} queries a class, seed {settings.seed}. "
     text += "± is half a 95% interval over " + ("draws" if full else "episodes")
     text += "; those of differences are bootstrapped over the same, paired; p by Holm within a data set."

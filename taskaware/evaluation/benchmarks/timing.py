@@ -72,11 +72,14 @@ def _encode_and_fit(texts: TextTask, encoder: TextEncoder, with_texts: bool, dra
 
 
 def _as_user_gives_it(draw: Draw, texts: TextTask) -> tuple[TaskCard, list[tuple[str, str]]]:
-    """A card of the draw's classes, under a name of its own, so that what the memory holds is searched as usual."""
+    """A card of the draw's classes without other wordings, which `adapt` does not read.
+
+    Its name is its own, so that all that the memory holds is searched, as for any new task.
+    """
     names = [draw.task.classes[index] for index in draw.classes]
     labels = {name: texts.card.labels[name] for name in names}
-    paraphrases = {name: each for name, each in (texts.card.label_paraphrases or {}).items() if name in labels}
-    card = replace(texts.card, id=f"{texts.card.id} (timed)", labels=labels, label_paraphrases=paraphrases)
+    name = f"{texts.card.id} (timed)"
+    card = replace(texts.card, id=name, labels=labels, paraphrases=(), label_paraphrases=None)
     rows = [(texts.texts[row], names[label]) for row, label in zip(draw.support, draw.support_labels, strict=True)]
     return card, rows
 
