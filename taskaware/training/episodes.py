@@ -30,6 +30,8 @@ def training_request(
     """The episode at place = (seed, step, task index), with its words, library, exclusions and code dropout."""
     rng = generator("train", *place)
     draw = draw_training_episode(tasks.tasks, tasks.weights, episodes, rng)
+    # Below the number of libraries there is always one that words both description and labels differently.
+    draw = replace(draw, wording=draw.wording % len(libraries))
     library = _other_wording(draw, libraries, rng)
     words = _drop_words(Words.of(draw), draw, drop, rng)
     hidden = rng.random() < drop.own_task

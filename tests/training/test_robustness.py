@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
@@ -238,17 +238,11 @@ def clashes(descriptions: int, labels: int) -> int:
     return count
 
 
-@given(wordings=st.tuples(st.integers(1, 4), st.integers(1, 4)).filter(lambda pair: sorted(pair) != [2, 3]))
+@given(wordings=st.tuples(st.integers(1, 4), st.integers(1, 4)))
+@example(wordings=(2, 3))
+@example(wordings=(3, 2))
 @settings(max_examples=10, deadline=None)
 def test_training_words_never_retrieve_from_a_library_in_their_own_wording(wordings: tuple[int, int]) -> None:
-    assert clashes(*wordings) == 0
-
-
-@pytest.mark.xfail(
-    reason="training/episodes.py _other_wording: with 2 and 3 wordings no library differs in both for wording 4 mod 6"
-)
-@pytest.mark.parametrize("wordings", [(2, 3), (3, 2)])
-def test_two_and_three_wordings_never_meet_in_the_library_either(wordings: tuple[int, int]) -> None:
     assert clashes(*wordings) == 0
 
 
