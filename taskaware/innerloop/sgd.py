@@ -7,6 +7,7 @@ task: torch.func.vmap runs them over the meta-batch, and the outer gradient flow
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Literal, final
 
 import torch
@@ -44,15 +45,22 @@ class InnerLoop(nn.Module):
     def forward(self, loss: Callable[[Parameters], Tensor], start: Mapping[str, Tensor]) -> Parameters:
         """Minimises `loss` from `start` for the configured steps; returns the last parameters, differentiably."""
         parameters = dict(start)
-        gradient = torch.func.grad(loss)
         for step in range(self.config.steps):
-            gradients = gradient(parameters)
-            rates = self.log_rates[step].exp()
-            parameters = {
-                name: parameters[name] - rates[index] * self._clipped(gradients[name])
-                for index, name in enumerate(self.names)
-            }
+            parameters = self.step(loss, parameters, self.rates(step))
         return parameters
+
+    def rates(self, step: int) -> Tensor:
+        """The learned rates of a step, one for each name: [P]."""
+        return self.log_rates[step].exp()
+
+    def step(self, loss: Callable[[Parameters], Tensor], parameters: Parameters, rates: Tensor) -> Parameters:
+        """One step down `loss` with rates [P]."""
+        with torch.no_grad() if self.config.order == 1 else nullcontext():  # torch.func.grad looks past this no_grad
+            gradients = torch.func.grad(loss)(parameters)
+        return {
+            name: parameters[name] - rates[index] * self._clipped(gradients[name])
+            for index, name in enumerate(self.names)
+        }
 
     def _clipped(self, gradient: Tensor) -> Tensor:
         if self.config.order == 1:

@@ -10,7 +10,7 @@ Shapes: T tasks, S support, Q query, N ways, D width of an embedding.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -81,12 +81,10 @@ def _logits(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedCon
     if path.name == "dual":
         if not isinstance(body, LinearStack):
             raise ConfigError(f"path 'dual' needs a LinearStack, saw {type(body).__name__}; set path to 'auto'")
-        dual = _compiled(_dual) if path.compiled else _dual
-        logits: Tensor = dual(body, inner, batch, speed.checkpoint)
-        return logits
-    any_body = _compiled(_any_body) if path.compiled else _any_body
-    logits = any_body(body, inner, batch, path.name == "loop", speed.checkpoint, speed.autocast)
-    return logits
+        dual: Callable[..., Tensor] = _compiled(_dual) if path.compiled else _dual
+        return dual(body, inner, batch, speed.checkpoint)
+    any_body: Callable[..., Tensor] = _compiled(_any_body) if path.compiled else _any_body
+    return any_body(body, inner, batch, path.name == "loop", speed.checkpoint, speed.autocast)
 
 
 def _dual(body: LinearStack, inner: InnerLoop, batch: MetaBatch, checkpoint: bool) -> Tensor:
@@ -120,6 +118,6 @@ def _protonet_loss(body: nn.Module, batch: MetaBatch) -> Tensor:
     return cross_entropies(mask_classes(-distances, batch.class_mask), batch.query).mean()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(function: Callable[..., Tensor]) -> Compiled:
     return Compiled(function)

@@ -1,0 +1,237 @@
+"""How does a stack of linear layers take inner steps without ever forming a task's weights?
+
+A step of SGD changes a layer by a sum of outer products over the support set, W_k = W - sum_j r_j G_j' H_j, so that
+
+    W_k x = W x - sum_j r_j G_j' (H_j x)          (the dual form of a perceptron; Aizerman et al. 1964)
+
+with H_j [S, I] the layer's support inputs at step j and G_j [S, O] the gradients at its outputs. All tasks share the
+product with W (one large matrix product), the rest are products with S x S matrices. The inner backward pass is written
+out, so that the outer gradient is an ordinary one: no double backward, and torch.compile can take the whole step.
+
+The first layer's inputs never change: its S x S matrix is computed once. The last layer, when narrower than the support
+set, is cheaper as explicit weights. Steps, learned rates and clipping are those of `InnerLoop`.
+
+Shapes: T tasks, S support, Q query, R = S or Q, I inputs and O outputs of a layer, N ways, K inner steps.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from taskaware.innerloop.losses import logit_gradient, mask_classes, targets
+from taskaware.innerloop.meta_batch import MetaBatch
+from taskaware.innerloop.products import linear, pull_back
+from taskaware.innerloop.recompute import recomputed
+
+Linear = tuple[Tensor, Tensor]
+"""weight [O, I], bias [O]."""
+Move = tuple[Tensor, Tensor, Tensor, Tensor]
+"""A layer's inputs [T, S, I], the gradient at its outputs [T, S, O], and what clipping leaves of weight and bias."""
+
+
+class TaskLayer(Protocol):
+    """One layer of T tasks after some inner steps."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The layer on its inputs [T, R, I] -> [T, R, O]."""
+
+    def pull(self, gradient: Tensor) -> Tensor:
+        """The gradient at its inputs: [T, S, O] -> [T, S, I]."""
+
+    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
+        """One step of SGD from the support inputs [T, S, I] and gradients [T, S, O]; rates [] or [T, 1, 1]."""
+
+
+@final
+class FirstLayer:
+    """The layer that sees the data: one S x S matrix serves all steps."""
+
+    def __init__(self, layer: Linear, support: Tensor) -> None:
+        self._layer, self._support = layer, support
+        self._start = linear(support, *layer)
+        self._gram = support @ support.mT
+        self._change: Tensor | None = None
+        self._shift: Tensor = support.new_zeros(())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs is self._support:
+            start, gram = self._start, self._gram
+        else:
+            start, gram = linear(inputs, *self._layer), inputs @ self._support.mT
+        if self._change is None:
+            return start
+        return torch.baddbmm(start - self._shift, gram, self._change, alpha=-1)
+
+    def pull(self, gradient: Tensor) -> Tensor:
+        raise AssertionError("nothing lies below the first layer")
+
+    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
+        change = weight_rate * gradient
+        self._change = change if self._change is None else self._change + change
+        self._shift = self._shift + bias_rate * gradient.sum(1, keepdim=True)
+
+
+@final
+class DualLayer:
+    """A layer whose changes are kept as the outer products' two factors."""
+
+    def __init__(self, layer: Linear) -> None:
+        self._layer = layer
+        self._inputs: list[Tensor] = []
+        self._scaled: list[Tensor] = []
+        self._ratios: list[Tensor] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        result = linear(inputs, *self._layer)
+        for seen, scaled, ratio in zip(self._inputs, self._scaled, self._ratios, strict=True):
+            result = torch.baddbmm(result, inputs @ seen.mT + ratio, scaled, alpha=-1)
+        return result
+
+    def pull(self, gradient: Tensor) -> Tensor:
+        result = pull_back(gradient, self._layer[0])
+        for seen, scaled in zip(self._inputs, self._scaled, strict=True):
+            result = torch.baddbmm(result, gradient @ scaled.mT, seen, alpha=-1)
+        return result
+
+    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
+        self._inputs.append(inputs)
+        self._scaled.append(weight_rate * gradient)
+        self._ratios.append(bias_rate / weight_rate)  # the bias is a weight on an input of 1
+
+
+@final
+class ExplicitLayer:
+    """A narrow layer: per-task weights [T, O, I] and bias [T, 1, O]."""
+
+    def __init__(self, layer: Linear, tasks: int) -> None:
+        self._weight = layer[0].expand(tasks, -1, -1)
+        self._bias = layer[1].expand(tasks, 1, -1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.baddbmm(self._bias, inputs, self._weight.mT)
+
+    def pull(self, gradient: Tensor) -> Tensor:
+        return gradient @ self._weight
+
+    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
+        self._weight = torch.baddbmm(self._weight, (weight_rate * gradient).mT, inputs, alpha=-1)
+        self._bias = self._bias - bias_rate * gradient.sum(1, keepdim=True)
+
+
+def dual_logits(
+    layers: Sequence[Linear], rates: Tensor, batch: MetaBatch, *, order: int, clip: float, checkpoint: bool = False
+) -> Tensor:
+    """Query logits [T, Q, N] after K inner steps of a ReLU stack; rates [K, 2 L] (weight and bias of each layer)."""
+    constant = order == 1
+    with torch.no_grad() if constant else nullcontext():
+        tasks, record = _adapted(layers, rates, batch, clip, checkpoint and not constant)
+    if constant:  # the moves are constants; only their use is differentiated
+        tasks = _replayed(layers, rates, record, batch.support.features)
+    return mask_classes(_through(tasks, batch.query.features)[-1], batch.class_mask)
+
+
+def _adapted(
+    layers: Sequence[Linear], rates: Tensor, batch: MetaBatch, clip: float, checkpoint: bool
+) -> tuple[list[TaskLayer], list[list[Move]]]:
+    """The layers after all inner steps, and the moves that each step made."""
+    wanted = targets(batch.support, batch.ways)
+    record: list[list[Move]] = []
+    tasks = _born(layers, batch.support.features)
+    for step in range(len(rates)):
+        if checkpoint:
+            record.append(_recomputed_moves(layers, rates, record, batch, wanted, clip))
+        else:
+            record.append(_moves(tasks, batch, wanted, clip))
+        _take(tasks, record[-1], rates[step])
+    return tasks, record
+
+
+def _born(layers: Sequence[Linear], support: Tensor) -> list[TaskLayer]:
+    result: list[TaskLayer] = [FirstLayer(layers[0], support)]
+    for layer in layers[1:]:
+        narrow = layer[0].shape[0] <= support.shape[1]
+        result.append(ExplicitLayer(layer, len(support)) if narrow else DualLayer(layer))
+    return result
+
+
+def _replayed(
+    layers: Sequence[Linear], rates: Tensor, record: Sequence[Sequence[Move]], support: Tensor
+) -> list[TaskLayer]:
+    tasks = _born(layers, support)
+    for moves, rate in zip(record, rates, strict=False):
+        _take(tasks, moves, rate)
+    return tasks
+
+
+def _take(tasks: Sequence[TaskLayer], moves: Sequence[Move], rates: Tensor) -> None:
+    for index, (layer, move) in enumerate(zip(tasks, moves, strict=True)):
+        inputs, gradient, weight_share, bias_share = move
+        layer.step(inputs, gradient, rates[2 * index] * weight_share, rates[2 * index + 1] * bias_share)
+
+
+def _through(tasks: Sequence[TaskLayer], features: Tensor) -> list[Tensor]:
+    """The inputs of every layer, then the logits."""
+    values = [features]
+    for index, layer in enumerate(tasks):
+        outputs = layer.forward(values[-1])
+        values.append(outputs.relu() if index + 1 < len(tasks) else outputs)
+    return values
+
+
+def _moves(tasks: Sequence[TaskLayer], batch: MetaBatch, wanted: Tensor, clip: float) -> list[Move]:
+    """The inner backward pass, written out."""
+    values = _through(tasks, batch.support.features)
+    gradient = logit_gradient(mask_classes(values[-1], batch.class_mask), wanted, batch.support.mask)
+    moves: list[Move] = []
+    for index in range(len(tasks) - 1, -1, -1):
+        moves.append((values[index], gradient, *_shares(values[index], gradient, clip)))
+        if index:
+            below = tasks[index].pull(gradient)
+            # g * (value > 0) in one kernel; the detached value keeps its derivative (zero) from being written out
+            gradient = torch.ops.aten.threshold_backward(below, values[index].detach(), 0)
+    return moves[::-1]
+
+
+def _shares(inputs: Tensor, gradient: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """What clipping leaves of a layer's weight and bias gradient, each by its norm: [T, 1, 1] twice (1 without)."""
+    if not clip:
+        one = gradient.new_ones(())
+        return one, one
+    squares = ((gradient @ gradient.mT) * (inputs @ inputs.mT)).sum((1, 2), keepdim=True)
+    bias = gradient.sum(1, keepdim=True).square().sum(2, keepdim=True)
+    return _share(squares, clip), _share(bias, clip)
+
+
+def _share(squares: Tensor, clip: float) -> Tensor:
+    return (clip / (squares.clamp_min(0.0) + 1e-12).sqrt()).clamp(max=1.0)
+
+
+def _recomputed_moves(
+    layers: Sequence[Linear],
+    rates: Tensor,
+    record: Sequence[Sequence[Move]],
+    batch: MetaBatch,
+    wanted: Tensor,
+    clip: float,
+) -> list[Move]:
+    flat = [tensor for moves in record for move in moves for tensor in move]
+    pairs = [tensor for layer in layers for tensor in layer]
+
+    def moves(*tensors: Tensor) -> tuple[Tensor, ...]:
+        again = [(tensors[2 * each], tensors[2 * each + 1]) for each in range(len(layers))]
+        rest = tensors[len(pairs) + 1 :]
+        past = [_move(rest, each) for each in range(len(rest) // 4)]
+        steps = [past[first : first + len(layers)] for first in range(0, len(past), len(layers))]
+        tasks = _replayed(again, tensors[len(pairs)], steps, batch.support.features)
+        return tuple(tensor for move in _moves(tasks, batch, wanted, clip) for tensor in move)
+
+    found = recomputed(moves, *pairs, rates, *flat)
+    return [_move(found, each) for each in range(len(layers))]
+
+
+def _move(tensors: Sequence[Tensor], index: int) -> Move:
+    inputs, gradient, weight_share, bias_share = tensors[4 * index : 4 * index + 4]
+    return inputs, gradient, weight_share, bias_share

@@ -1,0 +1,63 @@
+"""Which way of computing the inner loop is the fastest here? All give the same meta-gradient.
+
+The rules were measured with scripts/benchmark_speed.py.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from taskaware.innerloop.speed import SpeedConfig
+
+_KEPT_BYTES = 4 * 2**30  # what the graphs of one chunk may keep, roughly
+
+
+@dataclass(frozen=True)
+class Path:
+    """The choice: how, whether it is compiled, and how many tasks' graphs are alive together."""
+
+    name: Literal["dual", "vmap", "loop"]
+    compiled: bool
+    chunk: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What there is to do: T tasks of S support examples, K steps, the numbers of parameters and their kinds.
+
+    widths: output widths of a stack of linear layers, empty for any other body; convolutional: per-task weights would
+    become grouped convolutions; kept: floats that one task and step keep for the outer gradient.
+    """
+
+    tasks: int
+    support: int
+    steps: int
+    widths: tuple[int, ...]
+    convolutional: bool
+    kept: int
+    device: str
+
+
+def choose_path(work: Work, speed: SpeedConfig) -> Path:
+    """The path for some work; an explicit setting wins over the rules."""
+    name = speed.path if speed.path != "auto" else _name(work, speed)
+    if speed.compile == "auto":
+        compiled = work.device == "cuda" and name != "loop" and not speed.checkpoint
+    else:
+        compiled = speed.compile == "on" and not speed.checkpoint
+    return Path(name, compiled, _chunk(work, speed, name))
+
+
+def _name(work: Work, speed: SpeedConfig) -> Literal["dual", "vmap", "loop"]:
+    # K steps of rank S each must stay below the rank of the layer that they change
+    if work.widths and not speed.autocast and work.support * work.steps <= 2 * max(work.widths):
+        return "dual"
+    return "loop" if work.convolutional and work.device == "cpu" else "vmap"
+
+
+def _chunk(work: Work, speed: SpeedConfig, name: str) -> int:
+    if speed.task_chunk != "auto":
+        return min(speed.task_chunk, work.tasks)
+    if name == "loop":
+        return 1
+    each = 4 * work.kept * max(work.steps, 1)
+    return max(1, min(work.tasks, _KEPT_BYTES // max(each, 1)))

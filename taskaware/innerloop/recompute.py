@@ -1,0 +1,76 @@
+"""How is memory traded for time? By forgetting a step's activations, or a chunk of tasks' graphs, before the next.
+
+Gradient checkpointing (Chen et al. 2016, https://arxiv.org/abs/1604.06174) of inner steps: only a step's inputs and
+outputs stay. torch.utils.checkpoint works through saved-tensor hooks, which torch.func refuses; these functions do not.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Step = Callable[..., tuple[Tensor, ...]]
+
+
+class _Recomputed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, step: Step, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.step = step
+        ctx.save_for_backward(*tensors)
+        return step(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = [each.detach().requires_grad_(each.is_floating_point()) for each in ctx.saved_tensors]
+        with torch.enable_grad():
+            outputs = ctx.step(*inputs)
+        pairs = [
+            (output, gradient) for output, gradient in zip(outputs, gradients, strict=True) if output.requires_grad
+        ]
+        wanted = [each for each in inputs if each.requires_grad]
+        found = iter(
+            torch.autograd.grad([each[0] for each in pairs], wanted, [each[1] for each in pairs], allow_unused=True)
+        )
+        return (None, *(next(found) if each.requires_grad else None for each in inputs))
+
+
+class _Precomputed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, parts: Sequence[Callable[[], Tensor]], *parameters: Tensor) -> Tensor:
+        total = torch.zeros((), device=parameters[0].device, dtype=parameters[0].dtype)
+        gradients = [torch.zeros_like(each) for each in parameters]
+        for part in parts:
+            with torch.enable_grad():
+                loss = part()
+            total = total + loss.detach()
+            for total_gradient, gradient in zip(gradients, _gradients(loss, parameters), strict=True):
+                total_gradient.add_(gradient)
+        ctx.save_for_backward(*gradients)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return (None, *(gradients[0] * each for each in ctx.saved_tensors))
+
+
+def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+
+
+def recomputed(step: Step, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """step(*tensors), a tuple of tensors, recomputed in the backward pass. Everything learned must be in `tensors`."""
+    found: tuple[Tensor, ...] = _Recomputed.apply(step, *tensors)  # type: ignore[no-untyped-call]
+    return found
+
+
+def summed(parts: Sequence[Callable[[], Tensor]], parameters: Sequence[Tensor]) -> Tensor:
+    """Sum of scalar losses [], one graph alive at a time: each part's gradient is taken before the next one starts.
+
+    Differentiable once, in `parameters` alone (leaves that the parts use); without gradients it is the plain sum.
+    """
+    learned = [each for each in parameters if each.requires_grad]
+    if not learned or not torch.is_grad_enabled():
+        return torch.stack([part() for part in parts]).sum()
+    result: Tensor = _Precomputed.apply(parts, *learned)  # type: ignore[no-untyped-call]
+    return result

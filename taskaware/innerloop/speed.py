@@ -1,0 +1,23 @@
+"""How should a meta-gradient be computed? Options that change time and memory, never the result."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from taskaware.core.config import Config
+
+
+class SpeedConfig(Config):
+    """How, not what: every setting gives the same meta-gradient (bf16: up to its rounding).
+
+    path: dual (linear stacks: per-task weights are never formed), vmap (any body, all tasks at once), loop (any body,
+    task by task); auto chooses. compile: torch.compile the step; auto does where that was measured to pay. checkpoint:
+    recompute each inner step in the outer backward instead of keeping its activations. task_chunk: tasks whose graphs
+    are alive together (auto = all). autocast: bf16 matrix products in the body, with float32 inner updates.
+    """
+
+    path: Literal["auto", "dual", "vmap", "loop"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    checkpoint: bool = False
+    task_chunk: Literal["auto"] | int = Field(default="auto")
+    autocast: bool = False

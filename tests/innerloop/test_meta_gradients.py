@@ -1,0 +1,108 @@
+"""Every way of computing a meta-gradient gives that of a plain float64 loop."""
+
+import pytest
+import torch
+from reference import gradients_of, loop_loss, protonet_loop_loss, random_tasks, relative_difference
+
+from taskaware.bodies.conv4 import Conv4, ConvConfig
+from taskaware.bodies.mlp_stack import LinearStack, StackConfig
+from taskaware.core.values import Examples
+from taskaware.innerloop import InnerLoop, InnerLoopConfig
+from taskaware.innerloop.meta_batch import MetaBatch, bucketed
+from taskaware.innerloop.speed import SpeedConfig
+from taskaware.learners.vectors import fast_maml_loss, fast_protonet_loss, parameter_names
+
+DOUBLE = torch.float64
+
+
+def stack_of(
+    order: int, clip: float = 0.0, steps: int = 3, widths: tuple[int, ...] = (40, 40)
+) -> tuple[LinearStack, InnerLoop]:
+    torch.manual_seed(0)
+    body = LinearStack(StackConfig(widths=widths), 24, 5)
+    config = InnerLoopConfig(steps=steps, order=order, clip=clip)  # type: ignore[arg-type]
+    inner = InnerLoop(config, parameter_names(body))
+    with torch.no_grad():  # rates that differ by parameter and step
+        inner.log_rates += 0.3 * torch.randn(inner.log_rates.shape)
+    return body, inner
+
+
+def differences(body: LinearStack, inner: InnerLoop, batch: MetaBatch, speed: SpeedConfig) -> tuple[float, float]:
+    """(float32, float64) relative differences of the meta-gradient from the float64 loop."""
+    single = Examples(batch.support.features.float(), batch.support.labels, batch.support.mask.float())
+    query = Examples(batch.query.features.float(), batch.query.labels, batch.query.mask.float())
+    found = gradients_of(
+        fast_maml_loss(body, inner, MetaBatch(single, query, batch.class_mask.float()), speed), body, inner
+    )
+    body.double(), inner.double()
+    expected = gradients_of(loop_loss(body, inner, batch), body, inner)
+    exact = gradients_of(fast_maml_loss(body, inner, batch, speed), body, inner)
+    return relative_difference(found, expected), relative_difference(exact, expected)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("clip", [0.0, 0.2])
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("path", ["dual", "vmap", "loop"])
+def test_every_path_gives_the_meta_gradient_of_a_plain_loop(
+    path: str, checkpoint: bool, clip: float, order: int
+) -> None:
+    body, inner = stack_of(order, clip)
+    speed = SpeedConfig(path=path, checkpoint=checkpoint, compile="off")  # type: ignore[arg-type]
+    single, double = differences(body, inner, random_tasks(3, 5, 2, 4, (24,), DOUBLE), speed)
+    assert single < 1e-4 and double < 1e-10
+
+
+@pytest.mark.parametrize("widths", [(), (8,), (40, 30, 20)])
+def test_the_dual_form_takes_stacks_of_any_depth(widths: tuple[int, ...]) -> None:
+    body, inner = stack_of(2, 0.5, widths=widths)
+    speed = SpeedConfig(path="dual", compile="off")
+    single, double = differences(body, inner, random_tasks(2, 5, 2, 3, (24,), DOUBLE), speed)
+    assert single < 1e-4 and double < 1e-10
+
+
+def test_without_steps_nothing_is_adapted() -> None:
+    body, inner = stack_of(2, steps=0)
+    batch = random_tasks(2, 5, 1, 3, (24,), torch.float32)
+    losses = [
+        fast_maml_loss(body, inner, batch, SpeedConfig(path=path, compile="off"))  # type: ignore[arg-type]
+        for path in ("dual", "vmap", "loop")
+    ]
+    assert torch.stack(losses).allclose(loop_loss(body, inner, batch))
+
+
+@pytest.mark.parametrize("path", ["dual", "vmap", "loop"])
+def test_padding_changes_nothing(path: str) -> None:
+    body, inner = stack_of(2, 0.2)
+    body.double(), inner.double()
+    batch = random_tasks(2, 4, 3, 7, (24,), DOUBLE)  # 4 of the head's 5 ways; 12 and 28 examples
+    wide = MetaBatch(batch.support, batch.query, torch.nn.functional.pad(batch.class_mask, (0, 1)))
+    padded = bucketed(wide, pad_ways=False)
+    assert padded.support.labels.shape[1] == 16 and padded.query.labels.shape[1] == 32
+    speed = SpeedConfig(path=path, compile="off")  # type: ignore[arg-type]
+    expected = gradients_of(loop_loss(body, inner, wide), body, inner)
+    for each in (wide, padded):
+        seen = gradients_of(fast_maml_loss(body, inner, each, speed), body, inner)
+        assert relative_difference(seen, expected) < 1e-10
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("path", ["vmap", "loop"])
+def test_a_convolutional_body_has_the_meta_gradient_of_a_plain_loop(path: str, order: int) -> None:
+    torch.manual_seed(0)
+    body = Conv4(ConvConfig(channels=8), 1, 28, 3).double()
+    config = InnerLoopConfig(steps=2, order=order, clip=0.0)  # type: ignore[arg-type]
+    inner = InnerLoop(config, parameter_names(body)).double()
+    batch = random_tasks(2, 3, 1, 2, (1, 28, 28), DOUBLE)
+    expected = gradients_of(loop_loss(body, inner, batch), body, inner)
+    loss = fast_maml_loss(body, inner, batch, SpeedConfig(path=path, compile="off"))  # type: ignore[arg-type]
+    assert relative_difference(gradients_of(loss, body, inner), expected) < 1e-8
+
+
+def test_protonet_has_the_gradient_of_a_plain_loop_whatever_the_padding() -> None:
+    torch.manual_seed(0)
+    body = LinearStack(StackConfig(widths=(16,)), 24, 12).double()
+    batch = random_tasks(3, 7, 3, 6, (24,), DOUBLE)
+    expected = gradients_of(protonet_loop_loss(body, batch), body)
+    for each in (batch, bucketed(batch)):
+        assert relative_difference(gradients_of(fast_protonet_loss(body, each), body), expected) < 1e-10
