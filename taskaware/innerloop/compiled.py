@@ -15,7 +15,8 @@ from torch.utils import _pytree as pytree
 
 log = logging.getLogger(__name__)
 
-_FAILURES = (torch._dynamo.exc.TorchDynamoException, RuntimeError, NotImplementedError, OSError, ImportError)
+# TorchDynamoException is a RuntimeError, and so are the errors of C++ and Triton compilers
+_FAILURES = (RuntimeError, NotImplementedError, OSError, ImportError)
 
 
 @final
@@ -27,7 +28,7 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], shapes: int = 8) -> None:
         self._function = function
-        self._compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
+        self._compiled: Callable[..., Any] | None = None  # made when first needed: torch's compiler imports a lot
         self._shapes = shapes
         self._seen: set[tuple[Any, ...]] = set()
         self._failed = self._warned = False
@@ -37,6 +38,8 @@ class Compiled:
         if self._failed or not self._affordable(arguments):
             return self._function(*arguments)
         try:
+            if self._compiled is None:
+                self._compiled = torch.compile(self._function, dynamic=False)
             return self._compiled(*arguments)
         except _FAILURES as error:  # an error of the function itself comes up again just below
             self._failed = True

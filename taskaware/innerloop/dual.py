@@ -63,7 +63,7 @@ class FirstLayer:
             start, gram = linear(inputs, *self._layer), inputs @ self._support.mT
         if self._change is None:
             return start
-        return torch.baddbmm(start - self._shift, gram, self._change, alpha=-1)
+        return (start - self._shift).baddbmm_(gram, self._change, alpha=-1)
 
     def pull(self, gradient: Tensor) -> Tensor:
         raise AssertionError("nothing lies below the first layer")
@@ -87,19 +87,27 @@ class DualLayer:
     def forward(self, inputs: Tensor) -> Tensor:
         result = linear(inputs, *self._layer)
         for seen, scaled, ratio in zip(self._inputs, self._scaled, self._ratios, strict=True):
-            result = torch.baddbmm(result, inputs @ seen.mT + ratio, scaled, alpha=-1)
+            result = result.baddbmm_(inputs @ seen.mT + ratio, scaled, alpha=-1)
         return result
 
     def pull(self, gradient: Tensor) -> Tensor:
         result = pull_back(gradient, self._layer[0])
         for seen, scaled in zip(self._inputs, self._scaled, strict=True):
-            result = torch.baddbmm(result, gradient @ scaled.mT, seen, alpha=-1)
+            result = result.baddbmm_(gradient @ scaled.mT, seen, alpha=-1)
         return result
 
     def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
         self._inputs.append(inputs)
         self._scaled.append(weight_rate * gradient)
-        self._ratios.append(bias_rate / weight_rate)  # the bias is a weight on an input of 1
+        self._ratios.append(
+            (bias_rate / weight_rate).expand(len(inputs), 1, inputs.shape[1])
+        )  # the bias: an input of 1
+
+    def join(self) -> None:
+        """Puts all steps side by side: one product instead of K, worth its copy for the queries."""
+        if len(self._inputs) > 1:
+            self._ratios = [torch.cat(self._ratios, 2)]
+            self._inputs, self._scaled = [torch.cat(self._inputs, 1)], [torch.cat(self._scaled, 1)]
 
 
 @final
@@ -130,6 +138,9 @@ def dual_logits(
         tasks, record = _adapted(layers, rates, batch, clip, checkpoint and not constant)
     if constant:  # the moves are constants; only their use is differentiated
         tasks = _replayed(layers, rates, record, batch.support.features)
+    for layer in tasks:
+        if isinstance(layer, DualLayer):
+            layer.join()
     return mask_classes(_through(tasks, batch.query.features)[-1], batch.class_mask)
 
 

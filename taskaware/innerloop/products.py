@@ -21,16 +21,16 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """inputs [..., I], weight [O, I], bias [O] -> [..., O]; differentiable once where oneDNN does it."""
     if not _suits(inputs, weight):
         return F.linear(inputs, weight, bias)
-    result: Tensor = _Linear.apply(inputs.flatten(0, -2), weight, bias)  # type: ignore[no-untyped-call]
-    return result.unflatten(0, inputs.shape[:-1])
+    result: Tensor = _Linear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
+    return result
 
 
 def pull_back(gradient: Tensor, weight: Tensor) -> Tensor:
     """gradient [..., O] @ weight [O, I] -> [..., I]; differentiable once where oneDNN does it."""
     if not _suits(gradient, weight):
         return gradient @ weight
-    result: Tensor = _PullBack.apply(gradient.flatten(0, -2), weight)  # type: ignore[no-untyped-call]
-    return result.unflatten(0, gradient.shape[:-1])
+    result: Tensor = _PullBack.apply(gradient, weight)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _Linear(torch.autograd.Function):
@@ -40,14 +40,14 @@ class _Linear(torch.autograd.Function):
         return _product(inputs, weight, bias)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
-        needs = ctx.needs_input_grad
+        to_inputs, to_weight, to_bias = ctx.needs_input_grad
+        rows = gradient.flatten(0, -2)
         return (
-            _product(gradient, weight.mT) if needs[0] else None,
-            _product(gradient.mT, inputs.mT) if needs[1] else None,
-            gradient.sum(0) if needs[2] else None,
+            _product(gradient, weight.mT) if to_inputs else None,
+            _product(rows.mT, inputs.flatten(0, -2).mT) if to_weight else None,
+            rows.sum(0) if to_bias else None,
         )
 
 
@@ -58,19 +58,22 @@ class _PullBack(torch.autograd.Function):
         return _product(gradient, weight.mT)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         gradient, weight = ctx.saved_tensors
-        needs = ctx.needs_input_grad
+        to_gradient, to_weight = ctx.needs_input_grad
         return (
-            _product(outer, weight) if needs[0] else None,
-            _product(gradient.mT, outer.mT) if needs[1] else None,
+            _product(outer, weight) if to_gradient else None,
+            _product(gradient.flatten(0, -2).mT, outer.flatten(0, -2).mT) if to_weight else None,
         )
 
 
 def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows [R, I] @ weight [O, I]' + bias [O] by oneDNN, which takes either order of the axes in memory."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    """rows [..., I] @ weight [O, I]' + bias [O] by oneDNN, which takes either order of the axes in memory.
+
+    The result is no view of anything that autograd knows, so that callers may add to it in place.
+    """
+    flat = torch.ops.mkldnn._linear_pointwise(rows.flatten(0, -2), weight, bias, "none", [], "")
+    result: Tensor = torch.ops.aten._unsafe_view(flat, (*rows.shape[:-1], len(weight)))
     return result
 
 
@@ -86,9 +89,9 @@ def _transformed(*tensors: Tensor) -> bool:
 @cache
 def _onednn_is_faster() -> bool:
     """An AVX-512 processor that is not Intel's, and a torch whose oneDNN can be called directly."""
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # type: ignore[no-untyped-call]
         return False
-    if not torch.backends.mkl.is_available() or "AVX512" not in torch.backends.cpu.get_cpu_capability():
+    if not torch.backends.mkl.is_available() or "AVX512" not in torch.backends.cpu.get_cpu_capability():  # type: ignore[no-untyped-call]
         return False
     processors = Path("/proc/cpuinfo")
     return processors.exists() and "AuthenticAMD" in processors.read_text(encoding="utf-8", errors="replace")

@@ -38,14 +38,10 @@ class _Recomputed(torch.autograd.Function):
 class _Precomputed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, parts: Sequence[Callable[[], Tensor]], *parameters: Tensor) -> Tensor:
-        total = torch.zeros((), device=parameters[0].device, dtype=parameters[0].dtype)
         gradients = [torch.zeros_like(each) for each in parameters]
+        total = torch.zeros((), device=parameters[0].device, dtype=parameters[0].dtype)
         for part in parts:
-            with torch.enable_grad():
-                loss = part()
-            total = total + loss.detach()
-            for total_gradient, gradient in zip(gradients, _gradients(loss, parameters), strict=True):
-                total_gradient.add_(gradient)
+            total += _accumulated(part, parameters, gradients)
         ctx.save_for_backward(*gradients)
         return total
 
@@ -54,8 +50,13 @@ class _Precomputed(torch.autograd.Function):
         return (None, *(gradients[0] * each for each in ctx.saved_tensors))
 
 
-def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+def _accumulated(part: Callable[[], Tensor], parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """The part's loss; its gradient is added in place, and its graph is gone on return."""
+    with torch.enable_grad():
+        loss = part()
+    for total, gradient in zip(gradients, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True):
+        total.add_(gradient)
+    return loss.detach()
 
 
 def recomputed(step: Step, *tensors: Tensor) -> tuple[Tensor, ...]:
