@@ -18,8 +18,9 @@ from taskaware import TaskAware
 from taskaware.core.config import Config, build, read_yaml
 from taskaware.core.errors import DataError
 from taskaware.core.seeds import generator
-from taskaware.data import find_card, load_tasks
-from taskaware.episodes import EncodedTask, encode_task
+from taskaware.data import TextTask, find_card, load_tasks
+from taskaware.encoders import TextEncoder, load_encoder
+from taskaware.episodes import encode_task
 from taskaware.evaluation.evaluate import evaluate
 from taskaware.evaluation.statistics import paired_difference
 from taskaware.memory.records import class_key
@@ -58,13 +59,13 @@ def main(
     """Measures the run and the training-free mix on the same episodes of every question."""
     settings = build(PairsConfig, read_yaml(config), str(config))
     model = TaskAware.from_pretrained(run)
+    plain = load_encoder(model.config.encoder.untuned())
     rows = []
     for kind in ("subject", "manner", "coarse", "fine"):
         for question in getattr(settings, kind):
             task = _load(question, model)
             if task is not None:
-                way = question.way or settings.way
-                rows += [_measure(settings, model, task, kind, way, shots) for shots in settings.shots]
+                rows += _measure(settings, model, plain, task, kind, question.way or settings.way)
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     table = _table(settings, rows)
@@ -72,27 +73,36 @@ def main(
     console.print(table, markup=False)
 
 
-def _load(question: Question, model: TaskAware) -> EncodedTask | None:
+def _load(question: Question, model: TaskAware) -> TextTask | None:
     try:
         tasks = load_tasks(find_card(question.card), split=question.split, fold=question.fold, every_aspect=True)
     except DataError as error:
         console.print(f"left out: {error}", markup=False)
         return None
     found = next(task for task in tasks if task.card.id.endswith(f"/{question.task}"))
-    if known := {class_key(found.card.id, name) for name in found.classes} & model.library.class_keys:
+    if known := {class_key(found.card.id, name) for name in found.card.labels} & model.library.class_keys:
         console.print(f"left out: {found.card.id}: {len(known)} of its classes are in the run's memory", markup=False)
         return None
-    return encode_task(found.card, found.texts, found.labels, model.encoder)
+    return found
 
 
 def _measure(
-    settings: PairsConfig, model: TaskAware, task: EncodedTask, kind: str, way: int, shots: int
-) -> dict[str, Any]:
-    found = evaluate(model, task, way=way, shots=shots, episodes=settings.episodes, seed=settings.seed)
-    ours, mix = found.per_episode["taskaware"], found.per_episode["mix"]
-    paired = paired_difference(ours, mix, generator("pairs", task.id, shots))
-    result = {"task": task.id, "kind": kind, "way": found.way, "shots": shots, "taskaware": float(ours.mean())}
-    return result | {"mix": float(mix.mean()), "low": paired.low, "high": paired.high, "ece": found.ece}
+    settings: PairsConfig, model: TaskAware, plain: TextEncoder, texts: TextTask, kind: str, way: int
+) -> list[dict[str, Any]]:
+    """One row for each number of shots. The mix is made by the encoder as it was before any tuning."""
+    task, untuned = (encode_task(texts.card, texts.texts, texts.labels, each) for each in (model.encoder, plain))
+    rows = []
+    for shots in settings.shots:
+        found = evaluate(
+            model, task, way=way, shots=shots, episodes=settings.episodes, seed=settings.seed, untuned=untuned
+        )
+        ours, mix = found.per_episode["taskaware"], found.per_episode["mix"]
+        paired = paired_difference(ours, mix, generator("pairs", task.id, shots))
+        rows.append(
+            {"task": task.id, "kind": kind, "way": found.way, "shots": shots, "ece": found.ece}
+            | {"taskaware": float(ours.mean()), "mix": float(mix.mean()), "low": paired.low, "high": paired.high}
+        )
+    return rows
 
 
 def _table(settings: PairsConfig, rows: list[dict[str, Any]]) -> str:

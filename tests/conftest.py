@@ -114,3 +114,29 @@ def write_run() -> Callable[[Path], Path]:
 def run_file(tmp_path: Path) -> Path:
     """A run's YAML over cards in tmp_path that trains in seconds."""
     return make_run(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers folder: BERT with 2 layers of width 16 and random weights, mean pooling."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    root = tmp_path_factory.mktemp("tiny")
+    words = sorted({word for each in WORDS.values() for word in each} | {"it", "is", "about", "the", "thing", "mood"})
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (root / "vocab.txt").write_text("\n".join([*special, *words]), encoding="utf-8")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(special) + len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+    )
+    BertModel(config).save_pretrained(root / "bert")
+    BertTokenizerFast(str(root / "vocab.txt")).save_pretrained(root / "bert")
+    SentenceTransformer(str(root / "bert"), device="cpu").save(str(root / "model"), create_model_card=False)
+    return root / "model"

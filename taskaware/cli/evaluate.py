@@ -24,6 +24,7 @@ def evaluate_command(
 ) -> None:
     """Accuracy with 95% intervals and calibration error, for the model and training-free baselines."""
     from taskaware.data import find_card, load_tasks
+    from taskaware.encoders import load_encoder
     from taskaware.episodes import encode_task
     from taskaware.evaluation.evaluate import evaluate
     from taskaware.pipeline import TaskAware
@@ -31,6 +32,7 @@ def evaluate_command(
     if way < 2 or shot < 0 or episodes < 2:
         raise EpisodeError(f"--way {way} --shot {shot} --episodes {episodes}: at least 2, 0 and 2 expected")
     model = TaskAware.from_pretrained(run)
+    plain = load_encoder(model.config.encoder.untuned()) if model.config.encoder.adapter else model.encoder
     loaded = load_tasks(find_card(card), split=split, fold=fold, every_aspect=every_aspect)
     tasks = [task for task in loaded if len(task.classes) > 1]
     results = []
@@ -38,7 +40,8 @@ def evaluate_command(
         job = bar.add_task("evaluating", total=len(tasks), note="", visible=not as_json)
         for task in tasks:
             encoded = encode_task(task.card, task.texts, task.labels, model.encoder)
-            results.append(evaluate(model, encoded, way=way, shots=shot, episodes=episodes, seed=seed))
+            untuned = encode_task(task.card, task.texts, task.labels, plain)
+            results.append(evaluate(model, encoded, way=way, shots=shot, episodes=episodes, seed=seed, untuned=untuned))
             bar.update(job, advance=1, note=task.card.id)
     if as_json:
         found = [_json(each.task, each.way, each.ece, each.accuracy) for each in results]

@@ -38,6 +38,10 @@ class EncoderConfig(Config):
     device: str = "cpu"
     dimension: int = Field(default=256, ge=1)
 
+    def untuned(self) -> "EncoderConfig":
+        """The same encoder as it was before any run changed it: what baselines read with."""
+        return self.model_copy(update={"adapter": None})
+
 
 encoders: Registry[Callable[[EncoderConfig], TextEncoder]] = Registry("encoder")
 

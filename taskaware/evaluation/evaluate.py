@@ -1,7 +1,7 @@
 """How accurate is a model on episodes of a task, next to what needs no training?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -96,11 +96,24 @@ def score(model: TaskAware, draws: Sequence[Draw], condition: Condition = Condit
     return Scores(*(np.concatenate([getattr(part, name) for part in parts]) for name in Scores.__dataclass_fields__))
 
 
-def evaluate(model: TaskAware, task: EncodedTask, *, way: int, shots: int, episodes: int, seed: int = 0) -> Evaluation:
-    """Model and baselines on the same episodes, with 95% intervals over episodes and the model's ECE."""
+def evaluate(
+    model: TaskAware,
+    task: EncodedTask,
+    *,
+    way: int,
+    shots: int,
+    episodes: int,
+    seed: int = 0,
+    untuned: EncodedTask | None = None,
+) -> Evaluation:
+    """Model and baselines on the same episodes, with 95% intervals over episodes and the model's ECE.
+
+    untuned: the same task as the encoder read it before it was tuned, for the baselines, which train nothing.
+    """
     draws = draw_episodes(task, way=way, shots=shots, episodes=episodes, seed=seed)
     scores = score(model, draws)
-    per_episode = {"taskaware": scores.accuracy, **baseline_scores(draws)}
+    plain = [replace(draw, task=untuned) for draw in draws] if untuned else draws
+    per_episode = {"taskaware": scores.accuracy, **baseline_scores(plain)}
     return Evaluation(
         task=task.id,
         way=min(way, len(task.classes)),

@@ -58,7 +58,8 @@ def _facts(run: Run) -> dict[str, str]:
 def _tuned(config: RunConfig) -> str:
     if config.encoder.adapter is None:
         return "frozen" if config.tuning is None else "frozen: validation chose it over the tuned one"
-    assert config.tuning is not None
+    if config.tuning is None:
+        return "with a low-rank adapter that was given"
     return f"tuned for {config.tuning.steps} steps by an adapter of rank {config.tuning.rank}"
 
 

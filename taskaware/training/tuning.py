@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from taskaware.core.errors import TrainingError
+from taskaware.core.files import write_text
 from taskaware.core.seeds import generator
 from taskaware.core.vectors import unit
 from taskaware.data import TextTask
@@ -71,7 +72,7 @@ def tuned_encoder(config: RunConfig, *, resume: bool, report: TuningReport) -> E
     if stored is None or stored["config"] != wanted:
         stored = {"config": wanted, "scores": Tuning(config, config.tuning, accelerator).go(folder, report)}
         if accelerator.is_main_process:
-            (folder / "tuning.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+            write_text(folder / "tuning.json", json.dumps(stored, indent=1))
     accelerator.wait_for_everyone()
     scores: dict[str, float] = stored["scores"]
     best = float(max(scores, key=lambda strength: scores[strength]))

@@ -18,7 +18,7 @@ from taskaware.evaluation.ablation import fingerprint
 from taskaware.evaluation.arms import build_arms, label_wording, nonsense_labels
 from taskaware.evaluation.benchmarks import protocols, timing
 from taskaware.evaluation.benchmarks.leaks import Shared, without_leaks
-from taskaware.evaluation.benchmarks.models import Say, finished_model, frozen, held_out_task, run_of, trained_model
+from taskaware.evaluation.benchmarks.models import Say, finished_model, held_out_task, run_of, trained_model
 from taskaware.evaluation.benchmarks.rivals import logistic_regression_scores, require
 from taskaware.evaluation.benchmarks.setfit_rival import SETFIT, setfit_scores
 from taskaware.evaluation.benchmarks.settings import NONSENSE, BenchmarkConfig, Dataset, Shape
@@ -94,7 +94,7 @@ def _units(settings: BenchmarkConfig, out: Path, tested: _Tested, say: Say) -> I
 def _parts(settings: BenchmarkConfig, stem: Path, tested: _Tested, shape: Shape, say: Say) -> list[Part]:
     """The parts; each is keyed by the test tasks and by what else it depends on."""
     model, test = tested.model, tested.test
-    encoder = load_encoder(frozen(model.config.encoder))
+    encoder = load_encoder(model.config.encoder.untuned())
     frozen_reads = encoder.fingerprint == model.encoder.fingerprint
     draws = tested.draws(settings, shape, model.encoder)
     plain = draws if frozen_reads else tested.draws(settings, shape, encoder)
@@ -147,7 +147,7 @@ def _frozen_part(settings: BenchmarkConfig, model: TaskAware, test: TextTask, dr
     for index in _others(settings, draws[0].task):
         reworded = baseline_scores([replace(draw, wording=index) for draw in draws])
         accuracy |= {f"{name}, wording {index + 1}": reworded[name] for name in ("label", "mix")}
-    return Part(accuracy, timing.frozen_seconds(frozen(model.config.encoder), draws[: settings.timed], test))
+    return Part(accuracy, timing.frozen_seconds(model.config.encoder.untuned(), draws[: settings.timed], test))
 
 
 def _others(settings: BenchmarkConfig, task: EncodedTask) -> range:

@@ -8,7 +8,6 @@ from typing import Any
 from taskaware.core.config import build
 from taskaware.core.errors import ConfigError
 from taskaware.data import TextTask, find_card, load_tasks
-from taskaware.encoders import EncoderConfig
 from taskaware.evaluation.benchmarks.settings import BenchmarkConfig, Dataset
 from taskaware.pipeline import TaskAware
 from taskaware.pipeline.saving import read_json
@@ -16,11 +15,6 @@ from taskaware.training import DataEntry, RunConfig
 from taskaware.training.session import train_and_save
 
 Say = Callable[[str], None]
-
-
-def frozen(encoder: EncoderConfig) -> EncoderConfig:
-    """The encoder as it was before any run changed it: what the rivals read with."""
-    return encoder.model_copy(update={name: None for name in ("adapter",) if name in EncoderConfig.model_fields})
 
 
 @dataclass(frozen=True)
