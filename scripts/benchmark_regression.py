@@ -2,12 +2,14 @@
 
 Trains the regressor with descriptions and the same one without words on ARML's six families of functions, then tests
 both on the same tasks, described in phrasings that training never read; with missing, shuffled (another family's) and
-nonsense descriptions; and against what needs no meta-training: a Gaussian process, ridge regression and the mean.
+nonsense descriptions; with its memory of one description per family emptied; and against what needs no meta-training:
+a Gaussian process, ridge regression and the mean.
 Finished trainings are kept in --out and skipped the next time; results.json and table.md sum up.
 
     python scripts/benchmark_regression.py configs/benchmarks/regression.yaml
 """
 
+import copy
 import json
 import sys
 import time
@@ -50,6 +52,7 @@ NONSENSE = (
 )
 WORDS, NONE = "with words", "trained without words"
 GIVEN = {WORDS: "held out", "words missing": "missing", "words shuffled": "shuffled", "words nonsense": "nonsense"}
+FORGETFUL = {"with words, nothing remembered": "held out", "words missing, nothing remembered": "missing"}
 
 
 class BenchmarkConfig(Config):
@@ -57,7 +60,7 @@ class BenchmarkConfig(Config):
 
     name: str
     seed: int
-    tasks: int = Field(ge=2)
+    tasks: int = Field(ge=100)  # so that every family occurs
     support: int = Field(ge=1)
     query: int = Field(ge=1)
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
@@ -77,12 +80,13 @@ def main(
     encoder = load_encoder(settings.encoder)
     models = {name: train_once(settings, name, encoder, out) for name in (WORDS, NONE)}
     tasks = draw_tasks(settings.tasks, settings.support, settings.query, settings.seed, "test")
-    errors = {}
-    for name, given in GIVEN.items():
-        errors[name] = _score(models[WORDS], _told(tasks, given, encoder, settings.seed), tasks)
-    silent = _told(tasks, "missing", encoder, settings.seed)
-    errors[NONE] = _score(models[NONE], silent, tasks)
-    milliseconds = {WORDS: _speed(models[WORDS], silent), NONE: _speed(models[NONE], silent)}
+    points = {name: _told(tasks, given, encoder, settings.seed) for name, given in {**GIVEN, **FORGETFUL}.items()}
+    errors = {name: _score(models[WORDS], points[name], tasks) for name in GIVEN}
+    forgetful = copy.deepcopy(models[WORDS])
+    forgetful.memory = forgetful.memory[:0]
+    errors |= {name: _score(forgetful, points[name], tasks) for name in FORGETFUL}
+    errors[NONE] = _score(models[NONE], points["words missing"], tasks)
+    milliseconds = {name: _speed(models[name], points[WORDS]) for name in (WORDS, NONE)}
     for name, (method, spent) in _baselines(tasks).items():
         errors[name], milliseconds[name] = method, spent
     command = " ".join(["python", *sys.argv])
@@ -146,7 +150,8 @@ def _told(tasks: RegressionTasks, given: str, encoder: TextEncoder, seed: int) -
 def _score(regressor: Regressor, points: DescribedPoints, tasks: RegressionTasks) -> np.ndarray:
     """Mean squared error of each task [T] over its queries."""
     predicted = torch.func.vmap(regressor, chunk_size=500)(points, as_tensor(tasks.query_x))
-    return np.square(predicted.double().numpy() - tasks.query_y).mean(1)
+    squares = np.square(predicted.double().numpy() - tasks.query_y)
+    return np.asarray(squares.mean(1))
 
 
 @torch.no_grad()
@@ -201,7 +206,10 @@ def table(
         spent = f"{milliseconds[name]:.1f}" if name in milliseconds else ""
         lines.append(_row([name, _interval(values), *cells, spent]))
     lines += ["", _row(["paired difference of MSE", "minus", "[95%]"]), _row(["---"] * 3)]
-    for name, rival in [(WORDS, NONE), (WORDS, "Gaussian process"), ("words nonsense", "words missing")]:
+    contrasts = [(WORDS, rival) for rival in (NONE, "Gaussian process", "words missing", "words shuffled")]
+    told, untold = FORGETFUL
+    contrasts += [("words nonsense", "words missing"), (told, untold)]
+    for name, rival in contrasts:
         rng = generator("benchmark", name, rival)
         paired = paired_difference(errors[name], errors[rival], rng)
         lines.append(_row([name, rival, f"{paired.difference:+.3f} [{paired.low:+.3f}, {paired.high:+.3f}]"]))

@@ -126,6 +126,13 @@ def test_words_that_the_points_contradict_lose_attention() -> None:
     torch.testing.assert_close(attention.sum(), torch.tensor(1.0, dtype=torch.float64))
 
 
+def test_an_empty_memory_leaves_the_words_and_the_wordless_start() -> None:
+    regressor, points = regressor_of(stir=True), random_points()
+    regressor.memory = regressor.memory[:0]
+    assert regressor.adapt(points).attention.shape == (2,)
+    torch.testing.assert_close(regressor.adapt(points).attention.sum(), torch.tensor(1.0, dtype=torch.float64))
+
+
 def test_inner_steps_lower_the_surprise_of_the_support_set() -> None:
     points, found = random_points(), []
     for steps in (0, 5):
