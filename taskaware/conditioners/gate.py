@@ -15,8 +15,9 @@ class ShotGate(nn.Module):
     """gate_n = sigmoid(a + b log k_n + m (a' + b' log k_n) + c doubt); 0 for a class without examples.
 
     At birth one example weighs as much as the label text, five twice as much. m in [0, 1] is how far the space is
-    modulated: in a learned space words and examples may weigh otherwise than in the frozen one. doubt = 1/2 - agreement
-    lets examples win when the words contradict them (c >= 0).
+    modulated: in a learned space words and examples may weigh otherwise than in the frozen one. doubt is how far
+    agreement falls short of 1/2: words that explain the examples are never doubted, and examples win against words that
+    contradict them (c >= 0).
     """
 
     def __init__(self) -> None:
@@ -25,11 +26,11 @@ class ShotGate(nn.Module):
         self.shots = nn.Parameter(torch.tensor(0.43))
         self.modulated_even = nn.Parameter(torch.tensor(0.0))
         self.modulated_shots = nn.Parameter(torch.tensor(0.0))
-        self.doubt = nn.Parameter(torch.tensor(0.5))
+        self.doubt = nn.Parameter(torch.tensor(3.0))
 
     def forward(self, counts: Tensor, agreement: Tensor, modulated: Tensor) -> Tensor:
         """counts [N] of examples, agreement [] (1 = the words explain the support set, 0 = chance), m [] -> [N]."""
         even = self.even + modulated * self.modulated_even
         slope = (self.shots + modulated * self.modulated_shots).clamp_min(0)
-        doubt = self.doubt.clamp_min(0) * ((1 - agreement).clamp_min(0) - 0.5)
+        doubt = self.doubt.clamp_min(0) * (0.5 - agreement).clamp_min(0)
         return (even + slope * counts.clamp_min(1.0).log() + doubt).sigmoid() * (counts > 0)

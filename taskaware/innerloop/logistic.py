@@ -26,15 +26,15 @@ def fit_logistic(
     """Descent with Nesterov's momentum on the cross-entropy of examples and words, from `weight` [N, D] -> [N, D].
 
     examples [S, D] with targets [S, N] one-hot (padded rows all zero); words [N, D], each an example of its own class
-    that weighs words_weight (zero rows count nothing); class_mask [N]. Classes weigh alike, however many examples they
+    that weighs words_weight [N] or [] (zero rows count nothing); class_mask [N]. Classes weigh alike, however many examples they
     have. rate 1 moves a prototype by at most one example's length a step.
     """
     per_class = targets.sum(0).clamp_min(1.0)
     share = (targets / per_class).sum(-1, keepdim=True)
-    told = words_weight * (words.square().sum(-1, keepdim=True) > 0).to(words.dtype) * class_mask[:, None]
+    told = (words_weight * (words.square().sum(-1) > 0).to(words.dtype) * class_mask)[:, None]
     points = torch.cat([examples, words])
     wanted = torch.cat([targets, torch.eye(len(class_mask), dtype=words.dtype, device=words.device)])
-    importance = torch.cat([share, told]) / (1 + words_weight)
+    importance = torch.cat([share, told]) / (1 + told.max())
     velocity = torch.zeros_like(weight)
     for _ in range(steps):
         ahead = weight + momentum * velocity

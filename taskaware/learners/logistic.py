@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from taskaware.bodies import ResidualBody
-from taskaware.conditioners import Switches
+from taskaware.conditioners import Modulation, Switches
 from taskaware.conditioners.evidence import one_hot
 from taskaware.core.values import Examples, TaskContext
 from taskaware.innerloop.logistic import fit_logistic
@@ -34,20 +34,21 @@ class LogisticHead(Learner):
         modulation = self.conditioner(support, context, self.body)
         weight = conditioned_prototypes(self.body, support, modulation)
         if len(support.mask):
-            weight = self._fit(weight, support, context, modulation.code, modulation.prior)
+            weight = self._fit(weight, support, context, modulation)
         bias = torch.zeros_like(context.class_mask)
         return Adapted(weight, bias, modulation.code, context.class_mask, modulation)
 
-    def _fit(self, weight: Tensor, support: Examples, context: TaskContext, code: Tensor, prior: Tensor) -> Tensor:
+    def _fit(self, weight: Tensor, support: Examples, context: TaskContext, modulation: Modulation) -> Tensor:
         targets = one_hot(support, len(context.class_mask))
+        gate = modulation.gate
         fitted = fit_logistic(
             weight,
-            self.body.embed(support.features, code),
+            self.body.embed(support.features, modulation.code),
             targets,
-            prior,
+            modulation.prior,
             context.class_mask,
             scale=self.body.scale(),
-            words_weight=self.log_words.exp(),
+            words_weight=self.log_words.exp() * (1 - gate) / gate.clamp_min(0.25),
             rate=self.log_rate.exp(),
             steps=self.config.inner.steps,
         )

@@ -51,7 +51,7 @@ class DropConfig(Config):
     labels: float = Field(default=0.05, ge=0.0, le=1.0)
     memory: float = Field(default=0.05, ge=0.0, le=1.0)
     own_task: float = Field(default=0.3, ge=0.0, le=1.0)
-    nonsense: float = Field(default=0.05, ge=0.0, le=1.0)
+    nonsense: float = Field(default=0.1, ge=0.0, le=1.0)
     code: float = Field(default=0.3, ge=0.0, lt=1.0)
 
 
