@@ -86,10 +86,12 @@ def main(
     peers: Annotated[Path | None, typer.Option(help="folder of packages outside the environment")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     only: Annotated[str, typer.Option(help="letters of the workloads to measure; empty = all")] = "",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 = as configured")] = 0,
     growth: Annotated[bool, typer.Option(help="also measure growth curves")] = True,
 ) -> None:
     """Checks gradients, times every way of every workload, and writes results.json, table.md and speed.png."""
     settings = build(SpeedBenchmark, read_yaml(config), str(config))
+    settings = settings.model_copy(update={"threads": threads or settings.threads})
     torch.set_num_threads(settings.threads)
     if peers:
         sys.path.append(str(peers))

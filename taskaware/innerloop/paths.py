@@ -13,11 +13,12 @@ _KEPT_BYTES = 4 * 2**30  # what the graphs of one chunk may keep, roughly
 
 @dataclass(frozen=True)
 class Path:
-    """The choice: how, whether it is compiled, and how many tasks' graphs are alive together."""
+    """The choice: how, whether compiled, how many tasks' graphs are alive together; parallel: chunks in threads."""
 
     name: Literal["dual", "vmap", "loop"]
     compiled: bool
     chunk: int
+    parallel: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ def choose_path(work: Work, speed: SpeedConfig) -> Path:
         compiled = work.device == "cuda" and name != "loop" and not speed.checkpoint
     else:
         compiled = speed.compile == "on" and not speed.checkpoint
-    return Path(name, compiled, _chunk(work, speed, name))
+    return Path(name, compiled, _chunk(work, speed, name), name == "loop" and work.device == "cpu" and not compiled)
 
 
 def _name(work: Work, speed: SpeedConfig) -> Literal["dual", "vmap", "loop"]:

@@ -40,6 +40,7 @@ class _Linear(torch.autograd.Function):
         return _product(inputs, weight, bias)
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
         to_inputs, to_weight, to_bias = ctx.needs_input_grad
@@ -58,6 +59,7 @@ class _PullBack(torch.autograd.Function):
         return _product(gradient, weight.mT)
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         gradient, weight = ctx.saved_tensors
         to_gradient, to_weight = ctx.needs_input_grad

@@ -9,6 +9,7 @@ For use as a library: a meta-batch of padded tasks in, a differentiable meta-los
 Shapes: T tasks, S support, Q query, N ways, D width of an embedding.
 """
 
+import copy
 from collections.abc import Callable
 from functools import cache
 
@@ -23,6 +24,7 @@ from taskaware.innerloop.dual import dual_logits
 from taskaware.innerloop.losses import cross_entropies, mask_classes, targets
 from taskaware.innerloop.meta_batch import MetaBatch, bucketed, slice_tasks
 from taskaware.innerloop.paths import Path, Work, choose_path
+from taskaware.innerloop.products import linear
 from taskaware.innerloop.recompute import summed
 from taskaware.innerloop.sgd import InnerLoop, Parameters
 from taskaware.innerloop.speed import SpeedConfig
@@ -46,13 +48,14 @@ def fast_maml_loss(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: S
 
     def part(first: int) -> Tensor:
         chosen = slice_tasks(batch, first, first + path.chunk)
-        logits = _logits(body, inner, chosen, speed, path)
+        logits = _logits(_twin(body) if path.parallel else body, inner, chosen, speed, path)
         return cross_entropies(logits, chosen.query).sum() / batch.tasks
 
     if path.chunk >= batch.tasks:
         return part(0)
     parts = [lambda first=first: part(first) for first in range(0, batch.tasks, path.chunk)]
-    return summed(parts, [*body.parameters(), *inner.parameters()])
+    workers = min(torch.get_num_threads(), len(parts)) if path.parallel else 1
+    return summed(parts, [*body.parameters(), *inner.parameters()], workers)
 
 
 def fast_protonet_loss(body: nn.Module, batch: MetaBatch, speed: SpeedConfig = _DEFAULT) -> Tensor:
@@ -107,15 +110,31 @@ def _any_body(
     return run(apply, dict(body.named_parameters()), inner, batch, checkpoint=checkpoint)
 
 
+def _twin(body: nn.Module) -> nn.Module:
+    """The same parameters in modules of its own: functional_call changes modules for a moment, and threads may meet."""
+    shared = [*body.parameters(), *body.buffers()]
+    return copy.deepcopy(body, {id(each): each for each in shared})
+
+
 def _protonet_loss(body: nn.Module, batch: MetaBatch) -> Tensor:
     """Softmax over negative squared distances; the query's own norm cancels."""
     tasks, size = batch.support.labels.shape
     both = torch.cat([batch.support.features, batch.query.features], 1)
-    embedded = body(both.flatten(0, 1)).unflatten(0, (tasks, -1))
+    embedded = _embedded(body, both.flatten(0, 1)).view(tasks, both.shape[1], -1)
     wanted = targets(batch.support, batch.ways)
     means = (wanted.mT @ embedded[:, :size]) / wanted.sum(1).clamp_min(1.0)[..., None]
     distances = means.square().sum(-1)[:, None] - 2 * embedded[:, size:] @ means.mT
     return cross_entropies(mask_classes(-distances, batch.class_mask), batch.query).mean()
+
+
+def _embedded(body: nn.Module, features: Tensor) -> Tensor:
+    if not isinstance(body, LinearStack):
+        embedded: Tensor = body(features)
+        return embedded
+    *hidden, last = body.pairs()
+    for layer in hidden:
+        features = linear(features, *layer).relu()
+    return linear(features, *last)
 
 
 @cache
