@@ -95,6 +95,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
             if points:
                 axis.loglog(*zip(*points, strict=True), "o-", label=way)
         axis.set_xlabel(number)
+        axis.set_xticks([float(value) for value in values], [str(value) for value in values])
+        axis.minorticks_off()
         axis.set_ylabel("milliseconds")
         axis.legend()
     for axis in [*axes[0][len(work) :], *axes[1][len(curves) :]]:

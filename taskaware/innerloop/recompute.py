@@ -86,7 +86,7 @@ def summed(parts: Sequence[Part], parameters: Sequence[Tensor], workers: int = 1
 
     Differentiable once, in `parameters` alone (leaves that the parts use); without gradients it is the plain sum. With
     workers, as many parts are done at once, each on one thread: small operations gain more from that than from threads
-    within each. The sum is the same, to the last bit, for any number of workers.
+    within each. Results are added in the order of the parts, whatever the number of workers.
     """
     learned = [each for each in parameters if each.requires_grad]
     if not learned or not torch.is_grad_enabled():

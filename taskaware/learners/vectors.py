@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from taskaware.bodies.mlp_stack import LinearStack
 from taskaware.core.errors import ConfigError
-from taskaware.innerloop.anybody import loop_logits, vmap_logits
+from taskaware.innerloop.anybody import loop_losses, vmap_logits
 from taskaware.innerloop.compiled import Compiled
 from taskaware.innerloop.dual import dual_logits
 from taskaware.innerloop.losses import cross_entropies, mask_classes, targets
@@ -48,8 +48,8 @@ def fast_maml_loss(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: S
 
     def part(first: int) -> Tensor:
         chosen = slice_tasks(batch, first, first + path.chunk)
-        logits = _logits(_twin(body) if path.parallel else body, inner, chosen, speed, path)
-        return cross_entropies(logits, chosen.query).sum() / batch.tasks
+        losses = _losses(_twin(body) if path.parallel else body, inner, chosen, speed, path)
+        return losses.sum() / batch.tasks
 
     if path.chunk >= batch.tasks:
         return part(0)
@@ -80,7 +80,7 @@ def maml_work(body: nn.Module, inner: InnerLoop, batch: MetaBatch) -> Work:
     )
 
 
-def _logits(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedConfig, path: Path) -> Tensor:
+def _losses(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedConfig, path: Path) -> Tensor:
     if path.name == "dual":
         if not isinstance(body, LinearStack):
             raise ConfigError(f"path 'dual' needs a LinearStack, saw {type(body).__name__}; set path to 'auto'")
@@ -92,7 +92,8 @@ def _logits(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedCon
 
 def _dual(body: LinearStack, inner: InnerLoop, batch: MetaBatch, checkpoint: bool) -> Tensor:
     config, rates = inner.config, inner.log_rates.exp()
-    return dual_logits(body.pairs(), rates, batch, order=config.order, clip=config.clip, checkpoint=checkpoint)
+    logits = dual_logits(body.pairs(), rates, batch, order=config.order, clip=config.clip, checkpoint=checkpoint)
+    return cross_entropies(logits, batch.query)
 
 
 def _any_body(
@@ -106,8 +107,10 @@ def _any_body(
             logits: Tensor = torch.func.functional_call(body, parameters, (features,))
         return logits.to(real)
 
-    run = loop_logits if one_by_one else vmap_logits
-    return run(apply, dict(body.named_parameters()), inner, batch, checkpoint=checkpoint)
+    start = dict(body.named_parameters())
+    if one_by_one:
+        return loop_losses(apply, start, inner, batch, checkpoint=checkpoint)
+    return cross_entropies(vmap_logits(apply, start, inner, batch, checkpoint=checkpoint), batch.query)
 
 
 def _twin(body: nn.Module) -> nn.Module:

@@ -86,6 +86,27 @@ def test_padding_changes_nothing(path: str) -> None:
         assert relative_difference(seen, expected) < 1e-10
 
 
+def test_many_queries_taken_a_few_at_a_time_give_the_same_meta_gradient() -> None:
+    body, inner = stack_of(2, 0.2)
+    speed = SpeedConfig(path="loop", compile="off")
+    single, double = differences(body, inner, random_tasks(2, 5, 1, 13, (24,), DOUBLE), speed)  # 65 queries
+    assert single < 1e-4 and double < 1e-10
+
+
+def test_tasks_in_threads_give_the_same_meta_gradient() -> None:
+    torch.manual_seed(0)
+    body = Conv4(ConvConfig(channels=8), 1, 16, 3)
+    inner = InnerLoop(InnerLoopConfig(steps=2, clip=0.0), parameter_names(body))
+    batch = random_tasks(6, 3, 1, 2, (1, 16, 16), torch.float32)
+    found = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append(gradients_of(fast_maml_loss(body, inner, batch), body, inner))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    assert relative_difference(found[1], found[0]) < 1e-6
+
+
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("path", ["vmap", "loop"])
 def test_a_convolutional_body_has_the_meta_gradient_of_a_plain_loop(path: str, order: int) -> None:
