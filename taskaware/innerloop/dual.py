@@ -51,19 +51,22 @@ class FirstLayer:
 
     def __init__(self, layer: Linear, support: Tensor) -> None:
         self._layer, self._support = layer, support
-        self._start = linear(support, *layer)
-        self._gram = support @ support.mT
+        self._known: tuple[Tensor, Tensor] | None = None
         self._change: Tensor | None = None
         self._shift: Tensor = support.new_zeros(())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if inputs is self._support:
-            start, gram = self._start, self._gram
-        else:
-            start, gram = linear(inputs, *self._layer), inputs @ self._support.mT
+        start, gram = self._known if self._known and inputs is self._support else self._against(inputs)
         if self._change is None:
             return start
         return (start - self._shift).baddbmm_(gram, self._change, alpha=-1)
+
+    def _against(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What the layer made of its inputs before any step [T, R, O]; their products with the support [T, R, S]."""
+        found = linear(inputs, *self._layer), inputs @ self._support.mT
+        if inputs is self._support:
+            self._known = found
+        return found
 
     def pull(self, gradient: Tensor) -> Tensor:
         raise AssertionError("nothing lies below the first layer")
