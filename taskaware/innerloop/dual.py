@@ -72,8 +72,10 @@ class FirstLayer:
         raise AssertionError("nothing lies below the first layer")
 
     def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
-        change = weight_rate * gradient
-        self._change = change if self._change is None else self._change + change
+        if self._change is None:
+            self._change = weight_rate * gradient
+        else:
+            self._change = torch.addcmul(self._change, gradient, weight_rate)
         self._shift = self._shift + bias_rate * gradient.sum(1, keepdim=True)
 
 
@@ -83,34 +85,32 @@ class DualLayer:
 
     def __init__(self, layer: Linear) -> None:
         self._layer = layer
-        self._inputs: list[Tensor] = []
-        self._scaled: list[Tensor] = []
-        self._ratios: list[Tensor] = []
+        self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def forward(self, inputs: Tensor) -> Tensor:
         result = linear(inputs, *self._layer)
-        for seen, scaled, ratio in zip(self._inputs, self._scaled, self._ratios, strict=True):
-            result = result.baddbmm_(inputs @ seen.mT + ratio, scaled, alpha=-1)
+        for seen, gradient, weight_rate, bias_rate in self._steps:
+            shares = torch.addcmul(bias_rate, inputs @ seen.mT, weight_rate)  # the bias: one more input, always 1
+            result = result.baddbmm_(shares, gradient, alpha=-1)
         return result
 
     def pull(self, gradient: Tensor) -> Tensor:
         result = pull_back(gradient, self._layer[0])
-        for seen, scaled in zip(self._inputs, self._scaled, strict=True):
-            result = result.baddbmm_(gradient @ scaled.mT, seen, alpha=-1)
+        for seen, past, weight_rate, _ in self._steps:
+            result = result.baddbmm_((gradient @ past.mT) * weight_rate, seen, alpha=-1)
         return result
 
     def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
-        self._inputs.append(inputs)
-        self._scaled.append(weight_rate * gradient)
-        self._ratios.append(
-            (bias_rate / weight_rate).expand(len(inputs), 1, inputs.shape[1])
-        )  # the bias: an input of 1
+        # rates go to the small products, one for each past example [T, 1, S], rather than to the wide gradients
+        shape = (len(inputs), 1, inputs.shape[1])
+        self._steps.append((inputs, gradient, weight_rate.expand(shape), bias_rate.expand(shape)))
 
     def join(self) -> None:
         """Puts all steps side by side: one product instead of K, worth its copy for the queries."""
-        if len(self._inputs) > 1:
-            self._ratios = [torch.cat(self._ratios, 2)]
-            self._inputs, self._scaled = [torch.cat(self._inputs, 1)], [torch.cat(self._scaled, 1)]
+        if len(self._steps) > 1:
+            inputs, gradients, weight_rates, bias_rates = zip(*self._steps, strict=True)
+            rates = torch.cat(weight_rates, 2), torch.cat(bias_rates, 2)
+            self._steps = [(torch.cat(inputs, 1), torch.cat(gradients, 1), *rates)]
 
 
 @final
