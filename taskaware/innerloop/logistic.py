@@ -26,8 +26,8 @@ def fit_logistic(
     """Descent with Nesterov's momentum on the cross-entropy of examples and words, from `weight` [N, D] -> [N, D].
 
     examples [S, D] with targets [S, N] one-hot (padded rows all zero); words [N, D], each an example of its own class
-    that weighs words_weight [N] or [] (zero rows count nothing); class_mask [N]. Classes weigh alike, however many examples they
-    have. rate 1 moves a prototype by at most one example's length a step.
+    that weighs words_weight [N] or [] (zero rows count nothing); class_mask [N]. Classes weigh alike, however many
+    examples they have. rate 1 moves a prototype by at most one example's length a step.
     """
     per_class = targets.sum(0).clamp_min(1.0)
     share = (targets / per_class).sum(-1, keepdim=True)
