@@ -15,12 +15,13 @@ from taskaware.core.values import Examples, TaskContext, register_value
 class Modulation:
     """How the words of one task change its learner.
 
-    code [2H]: FiLM scales of the body, 0 = identity. prior [N, D]: unit prototypes made of words (zero = none).
-    gate [N] in [0, 1]: weight of the class mean of the examples against the prior. attention [K + 1]: weight of each
-    neighbour task, the identity last.
+    code [2H]: FiLM scales of the body, 0 = identity. middle [D]: the support set's centre in the space of the code.
+    prior [N, D]: unit prototypes made of words, centred (zero = none). gate [N] in [0, 1]: weight of the class mean of
+    the examples against the prior. attention [K + 1]: weight of each neighbour task, the identity last.
     """
 
     code: Tensor
+    middle: Tensor
     prior: Tensor
     gate: Tensor
     attention: Tensor
@@ -40,7 +41,9 @@ class Switches:
 class Space(Protocol):
     """What a conditioner needs of a body."""
 
-    def embed(self, features: Tensor, code: Tensor) -> Tensor: ...
+    def lift(self, features: Tensor, code: Tensor) -> Tensor: ...
+    def middle(self, lifted: Tensor, mask: Tensor) -> Tensor: ...
+    def embed(self, features: Tensor, code: Tensor, middle: Tensor) -> Tensor: ...
     def embed_words(self, words: Tensor, code: Tensor) -> Tensor: ...
     def scale(self) -> Tensor: ...
 

@@ -25,6 +25,7 @@ from taskaware.conditioners.gate import ShotGate
 from taskaware.conditioners.prior import TaskPrior, WordPrior
 from taskaware.core.config import Config
 from taskaware.core.values import Examples, TaskContext
+from taskaware.core.vectors import unit
 
 
 class FilmConfig(Config):
@@ -61,13 +62,15 @@ class FilmConditioner(nn.Module):
         if not self.switches.film:
             attention = torch.cat([torch.zeros_like(attention[:-1]), torch.ones_like(attention[:1])])
         code = attention @ codes
-        prior = space.embed_words(self.words(context), code) * context.class_mask[:, None]
-        agreed = agreement(space.embed(support.features, code), prior, targets, context.class_mask, space.scale())
+        prior = space.embed_words(self.words(context) * context.class_mask[:, None], code)
+        lifted = space.lift(support.features, code)
+        middle = space.middle(lifted, support.mask)
+        agreed = agreement(unit(lifted - middle), prior, targets, context.class_mask, space.scale())
         modulated = attention @ (codes.abs().sum(-1) > 0).to(attention.dtype)
         gate = self.gate(targets.sum(0), agreed, modulated)
         readable = context.present[2] * float(self.switches.prior)
         gate = torch.where(readable > 0, gate, torch.ones_like(gate))
-        return Modulation(code=code, prior=prior * readable, gate=gate, attention=attention)
+        return Modulation(code=code, middle=middle, prior=prior * readable, gate=gate, attention=attention)
 
     @torch.no_grad()
     def _evidence(
@@ -79,8 +82,9 @@ class FilmConditioner(nn.Module):
         gradient reaches the spaces through it.
         """
         spaces = codes[:, None]
-        examples = space.embed(support.features, spaces)
-        prior = space.embed_words(self.words(context), spaces)
+        lifted = space.lift(support.features, spaces)
+        examples = unit(lifted - space.middle(lifted, support.mask)[:, None])
+        prior = space.embed_words(self.words(context) * context.class_mask[:, None], spaces)
         scale, mask = space.scale(), context.class_mask
         told = words_likelihood(examples, prior, targets, mask, scale) * context.present[2]
         return told, leave_one_out_likelihood(examples, targets, mask, scale)

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 class ShotGate(nn.Module):
     """gate_n = sigmoid(a + b log k_n + m (a' + b' log k_n) + c doubt); 0 for a class without examples.
 
-    At birth one example weighs as much as the label text, five twice as much. m in [0, 1] is how far the space is
-    modulated: in a learned space words and examples may weigh otherwise than in the frozen one. doubt is how far
-    agreement falls short of 1/2: words that explain the examples are never doubted, and examples win against words that
-    contradict them (c >= 0).
+    At birth one example weighs three quarters of the label text, five half as much again. m in [0, 1] is how far the
+    space is modulated: in a learned space words and examples may weigh otherwise than in the frozen one. doubt is how
+    far agreement falls short of 1/2: words that explain the examples are never doubted, and examples win against words
+    that contradict them (c >= 0).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.even = nn.Parameter(torch.tensor(0.0))
+        self.even = nn.Parameter(torch.tensor(-0.3))
         self.shots = nn.Parameter(torch.tensor(0.43))
         self.modulated_even = nn.Parameter(torch.tensor(0.0))
         self.modulated_shots = nn.Parameter(torch.tensor(0.0))

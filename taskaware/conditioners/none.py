@@ -23,8 +23,10 @@ class NoConditioner(nn.Module):
     def forward(self, support: Examples, context: TaskContext, space: Space) -> Modulation:
         """Ignores the words. Classes without examples get a zero prototype."""
         near = context.neighbours
+        code = self.code * context.code_mask
         return Modulation(
-            code=self.code * context.code_mask,
+            code=code,
+            middle=space.middle(space.lift(support.features, code), support.mask),
             prior=torch.zeros_like(context.label_texts),
             gate=torch.ones_like(context.class_mask),
             attention=torch.cat([torch.zeros_like(near.task_mask), near.task_mask.new_ones(1)]),

@@ -65,7 +65,8 @@ class Learner(nn.Module, ABC):
 
     def logits(self, adapted: Adapted, features: Tensor) -> Tensor:
         """features [Q, W] -> [Q, N]; padded classes get -1e4."""
-        return linear_logits(self.body, features, adapted.weight, adapted.bias, adapted.code, adapted.class_mask)
+        middle, mask = adapted.modulation.middle, adapted.class_mask
+        return linear_logits(self.body, features, adapted.weight, adapted.bias, adapted.code, middle, mask)
 
     def forward(self, episode: Episode) -> Tensor:
         """Adapts on the support set and scores the queries: [Q, N]."""
@@ -76,10 +77,16 @@ learners: Registry[type[Learner]] = Registry("learner")
 
 
 def linear_logits(
-    body: ResidualBody, features: Tensor, weight: Tensor, bias: Tensor, code: Tensor, class_mask: Tensor
+    body: ResidualBody,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    code: Tensor,
+    middle: Tensor,
+    class_mask: Tensor,
 ) -> Tensor:
-    """A linear classifier on the body: features [..., W], weight [N, D], bias [N] -> [..., N]."""
-    logits = body.scale() * body.embed(features, code) @ weight.mT + bias
+    """A linear classifier on the body: features [..., W], weight [N, D], bias [N], middle [D] -> [..., N]."""
+    logits = body.scale() * body.embed(features, code, middle) @ weight.mT + bias
     return logits.masked_fill(class_mask == 0, -1e4)
 
 

@@ -35,11 +35,11 @@ class GradientLearner(Learner):
         weight, bias = self.start(support, context, modulation)
         parameters: Parameters = {"weight": weight, "bias": bias, "code": modulation.code}
         if len(support.mask):
-            parameters = self.inner(lambda each: self._loss(each, support, context.class_mask), parameters)
+            middle = modulation.middle
+            parameters = self.inner(lambda each: self._loss(each, support, middle, context.class_mask), parameters)
         return Adapted(parameters["weight"], parameters["bias"], parameters["code"], context.class_mask, modulation)
 
-    def _loss(self, parameters: Parameters, support: Examples, class_mask: Tensor) -> Tensor:
-        logits = linear_logits(
-            self.body, support.features, parameters["weight"], parameters["bias"], parameters["code"], class_mask
-        )
+    def _loss(self, parameters: Parameters, support: Examples, middle: Tensor, class_mask: Tensor) -> Tensor:
+        weight, bias, code = (parameters[name] for name in _NAMES)
+        logits = linear_logits(self.body, support.features, weight, bias, code, middle, class_mask)
         return cross_entropy(logits, support)

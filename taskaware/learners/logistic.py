@@ -43,7 +43,7 @@ class LogisticHead(Learner):
         gate = modulation.gate
         fitted = fit_logistic(
             weight,
-            self.body.embed(support.features, modulation.code),
+            self.body.embed(support.features, modulation.code, modulation.middle),
             targets,
             modulation.prior,
             context.class_mask,

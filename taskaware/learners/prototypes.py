@@ -1,7 +1,8 @@
 """Where do conditioned prototypes come from?
 
 p_n = gate_n * mean_n + (1 - gate_n) * prior_n, normalised: AM3 (Xing et al. 2019, https://arxiv.org/abs/1902.07104,
-eq. 5) in the space of the task's FiLM code. At birth, with label texts and one example, this is the training-free mix.
+eq. 5) in the space of the task's FiLM code, centred. At birth, and without centring, this is close to the training-free
+mix, with somewhat more weight on the words.
 """
 
 from torch import Tensor
@@ -15,6 +16,6 @@ from taskaware.learners.base import class_means
 
 def conditioned_prototypes(body: ResidualBody, support: Examples, modulation: Modulation) -> Tensor:
     """support [S, W] -> unit prototypes [N, D]; a class with neither words nor examples gets zeros."""
-    means = class_means(body.embed(support.features, modulation.code), support, len(modulation.gate))
+    means = class_means(body.embed(support.features, modulation.code, modulation.middle), support, len(modulation.gate))
     gate = modulation.gate[:, None]
     return unit(gate * means + (1 - gate) * modulation.prior)

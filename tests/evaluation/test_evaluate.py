@@ -55,9 +55,13 @@ def test_an_evaluation_is_repeatable_and_depends_on_its_seed(model: TaskAware, t
     assert any(values.tolist() != other.per_episode[name].tolist() for name, values in one.per_episode.items())
 
 
-def test_an_untrained_model_scores_as_the_training_free_mix(model: TaskAware, task: EncodedTask) -> None:
+def test_an_untrained_model_scores_as_the_training_free_mix_but_for_centring_and_the_gate(
+    model: TaskAware, task: EncodedTask
+) -> None:
+    model.learner.body.config = model.learner.body.config.model_copy(update={"centring": False})
     with torch.no_grad():
         model.learner.conditioner.gate.doubt.zero_()  # type: ignore[union-attr]
+        model.learner.conditioner.gate.even.zero_()  # type: ignore[union-attr]
     for shots, name in ((0, "label"), (1, "mix")):
         found = evaluate(model, task, way=3, shots=shots, episodes=20).per_episode
         assert found["taskaware"].tolist() == found[name].tolist()

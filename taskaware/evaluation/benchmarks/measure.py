@@ -19,7 +19,7 @@ from taskaware.evaluation.arms import build_arms, label_wording, nonsense_labels
 from taskaware.evaluation.benchmarks import protocols, timing
 from taskaware.evaluation.benchmarks.leaks import Shared, without_leaks
 from taskaware.evaluation.benchmarks.models import Say, finished_model, held_out_task, run_of, trained_model
-from taskaware.evaluation.benchmarks.rivals import logistic_regression_scores, require
+from taskaware.evaluation.benchmarks.rivals import INVERSE_PENALTY, logistic_regression_scores, require
 from taskaware.evaluation.benchmarks.setfit_rival import SETFIT, setfit_scores
 from taskaware.evaluation.benchmarks.settings import NONSENSE, BenchmarkConfig, Dataset, Shape
 from taskaware.evaluation.benchmarks.store import Floats, Part, stored_part
@@ -104,7 +104,7 @@ def _parts(settings: BenchmarkConfig, stem: Path, tested: _Tested, shape: Shape,
         return stored_part(stem.with_name(f"{stem.name}-{name}.json"), {**tasks, **key}, measure)
 
     timed = {"timed": settings.timed, "wordings": settings.wordings}
-    theirs = {**timed, "encoder": encoder.fingerprint}
+    theirs = {**timed, "encoder": encoder.fingerprint, "C": INVERSE_PENALTY}
     own = {"encoder": model.encoder.fingerprint, "layers": list(model.encoder.layers)}
     ours = {**timed, **own, "model": fingerprint(model), "arms": list(settings.arms)}
     ours |= model.config.model_dump(mode="json", exclude={"encoder"})
@@ -113,7 +113,7 @@ def _parts(settings: BenchmarkConfig, stem: Path, tested: _Tested, shape: Shape,
         part("frozen", theirs, lambda: _frozen_part(settings, model, test, plain)),
     ]
     if not frozen_reads:
-        parts.append(part("tuned", own, lambda: _tuned_part(draws)))
+        parts.append(part("tuned", {**own, "C": INVERSE_PENALTY}, lambda: _tuned_part(draws)))
     tuned = settings.setfit
     if tuned is not None and (shape.shots or tuned.label_texts) and (not tuned.shots or shape.shots in tuned.shots):
         few = draws[: tuned.episodes]
