@@ -42,9 +42,9 @@ def guard(draw: Draw, library: Library) -> Exclusion:
     return Exclusion(tasks=frozenset({draw.task.id} if known else ()), classes=classes)
 
 
-def assemble(requests: Sequence[Request], config: RetrievalConfig) -> Episode:
-    """One meta-batch [T, ...]; all requests' libraries share one table of codes."""
-    shape = Shape.of([request.draw for request in requests])
+def assemble(requests: Sequence[Request], config: RetrievalConfig, shape: Shape | None = None) -> Episode:
+    """One meta-batch [T, ...], padded to `shape` or the smallest that fits; all libraries share one table of codes."""
+    shape = shape or Shape.of([request.draw for request in requests])
     episodes, rows = zip(*(_episode(request, shape, config) for request in requests), strict=True)
     batch: Episode = stack(episodes)
     codes = gather_codes(requests[0].library.codes, np.stack(rows))
