@@ -19,6 +19,7 @@ Shapes: ... any leading axes, D embedding width, W feature width, H hidden units
 """
 
 import math
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -73,11 +74,19 @@ class ResidualBody(nn.Module):
 
     def lift(self, features: Tensor, code: Tensor) -> Tensor:
         """features [..., W], code [..., 2H] (broadcast) -> y [..., D], neither centred nor normalised."""
+        return self.lifter(features)(code)
+
+    def lifter(self, features: Tensor) -> Callable[[Tensor], Tensor]:
+        """`lift` of features [..., W] as a function of the code; what no code changes is computed once."""
         sentence = features[..., : self.dimension]
         layers = (features[..., self.dimension :] - self.centre) / self.spread
         units = torch.cat([sentence, layers], dim=-1) @ self.reduce.mT
-        modulated = units * code[..., : self.config.hidden]
-        return sentence + modulated @ self.expand.mT
+
+        def lift(code: Tensor) -> Tensor:
+            modulated = units * code[..., : self.config.hidden]
+            return sentence + modulated @ self.expand.mT
+
+        return lift
 
     def middle(self, lifted: Tensor, mask: Tensor) -> Tensor:
         """The centre of a support set: y [..., S, D], mask [S] -> [..., D], shrunk; 0 without examples."""

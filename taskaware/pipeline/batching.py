@@ -63,9 +63,19 @@ def _episode(request: Request, shape: Shape, config: RetrievalConfig) -> tuple[E
 def context_of(
     words: Words, shape: Shape, library: Library, config: RetrievalConfig, exclude: Exclusion, code_mask: Tensor
 ) -> TaskContext:
-    """The words of one task with their memory neighbours, padded. code_mask [A] is 1 except for dropout in training."""
+    """The words of one task with their memory neighbours. code_mask [A] is 1 except for dropout in training.
+
+    K is the number of tasks found: a task by itself needs no empty slots, and each would cost as much as a full one.
+    """
     context, rows = _context(words, shape, library, config, exclude, code_mask)
-    return replace(context, neighbours=replace(context.neighbours, adapters=gather_codes(library.codes, rows)))
+    near, found = context.neighbours, int((rows >= 0).sum())  # the nearest come first, so empty slots are the last
+    near = replace(
+        near,
+        adapters=gather_codes(library.codes, rows[:found]),
+        task_similarity=near.task_similarity[:found],
+        task_mask=near.task_mask[:found],
+    )
+    return replace(context, neighbours=near)
 
 
 def _context(
