@@ -27,6 +27,14 @@ class Request:
     code_mask: Tensor
 
 
+@dataclass(frozen=True)
+class LookedUp:
+    """Padded episodes of T tasks without their neighbours' codes, and the neighbours' rows [T, K] in the memory."""
+
+    episodes: tuple[Episode, ...]
+    rows: NDArray[np.int64]
+
+
 def episode_classes(draw: Draw) -> frozenset[str]:
     """The memory's keys of the episode's classes."""
     return frozenset(class_key(draw.task.id, draw.task.classes[index]) for index in draw.classes)
@@ -44,11 +52,20 @@ def guard(draw: Draw, library: Library) -> Exclusion:
 
 def assemble(requests: Sequence[Request], config: RetrievalConfig, shape: Shape | None = None) -> Episode:
     """One meta-batch [T, ...], padded to `shape` or the smallest that fits; all libraries share one table of codes."""
+    return join(look_up(requests, config, shape), requests[0].library.codes)
+
+
+def look_up(requests: Sequence[Request], config: RetrievalConfig, shape: Shape | None = None) -> LookedUp:
+    """All of `assemble` that needs no codes: padded episodes and the rows of their neighbours."""
     shape = shape or Shape.of([request.draw for request in requests])
     episodes, rows = zip(*(_episode(request, shape, config) for request in requests), strict=True)
-    batch: Episode = stack(episodes)
-    codes = gather_codes(requests[0].library.codes, np.stack(rows))
-    neighbours = replace(batch.context.neighbours, adapters=codes)
+    return LookedUp(episodes, np.stack(rows))
+
+
+def join(parts: LookedUp, codes: Tensor) -> Episode:
+    """Stacks what was looked up into a meta-batch [T, ...] with the codes [R, A] of the moment."""
+    batch: Episode = stack(parts.episodes)
+    neighbours = replace(batch.context.neighbours, adapters=gather_codes(codes, parts.rows))
     return replace(batch, context=replace(batch.context, neighbours=neighbours))
 
 

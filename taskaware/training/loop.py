@@ -7,6 +7,7 @@ the inner loop of the learner); torch.func.vmap maps the learner over tasks, acc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -22,8 +23,9 @@ from taskaware.innerloop.compiled import Compiled, compiled
 from taskaware.learners import build_learner
 from taskaware.learners.base import cross_entropy
 from taskaware.pipeline import TaskAware
-from taskaware.pipeline.batching import assemble, to_device
+from taskaware.pipeline.batching import LookedUp, join, look_up, to_device
 from taskaware.pipeline.retrieval import Library
+from taskaware.training.ahead import Ahead, spare_core
 from taskaware.training.checkpoint import Progressed, load_checkpoint, save_checkpoint
 from taskaware.training.chunks import TaskChunks, cpu_chunk
 from taskaware.training.config import RunConfig
@@ -90,6 +92,9 @@ class Run:
         self.libraries = TrainingLibraries(self.tasks, self.encoder, codebook)
         self.optimizer = build_optimizer(self.model, config.training)
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
+        self.shelves = self.libraries.all()  # to draw from; their codes are those at birth
+        early = spare_core(self.accelerator.device.type, self.accelerator.num_processes)
+        self.ahead = Ahead(self._look_up, early=early)
         largest = Shape.largest(self.tasks.tasks, config.episodes)
         self.chunks = self._chunks(largest)
         self.task_losses = compiled(self._task_losses, config.training.compile, self.accelerator.device.type)
@@ -120,8 +125,7 @@ class Run:
     def _step(self, step: int) -> float:
         training = self.config.training
         self.model.train()
-        mine = share(training.meta_batch, self.accelerator.process_index, self.accelerator.num_processes)
-        losses = self.chunks.accumulate(mine, self._forget_gradients, lambda part: self._add_gradients(step, part))
+        losses = self.chunks.accumulate(self._mine(), self._forget_gradients, partial(self._add_gradients, step))
         value = total(self.accelerator, sum(losses, torch.zeros((), device=self.accelerator.device)))
         self._check_finite("loss", value, step)
         reduce_gradients(self.accelerator, self.parameters)
@@ -149,16 +153,33 @@ class Run:
 
     def _loss(self, step: int, indices: range) -> Tensor:
         """Sum of the tasks' losses over the size of the global meta-batch."""
-        libraries = self.libraries.all()
-        drop, seed = self.config.training.drop, self.config.seed
-        requests = [
-            training_request(self.tasks, libraries, self.config.episodes, drop, (seed, step, index))
-            for index in indices
-        ]
-        batch = to_device(assemble(requests, self.config.retrieval, self.shape), self.accelerator.device)
+        parts = self.ahead.get((step, indices))
+        following = self._following(step, indices)
+        if following[0] < self.config.training.steps:
+            self.ahead.prepare(following)
+        batch = to_device(join(parts, self.codebook()), self.accelerator.device)
         with self.accelerator.autocast():
             losses: Tensor = self.task_losses(batch)
             return losses.sum() / self.config.training.meta_batch
+
+    def _following(self, step: int, indices: range) -> tuple[int, range]:
+        """Which tasks of which step come after these, if all goes well."""
+        mine, size = self._mine(), self.chunks.size
+        done = mine.index(indices[-1]) + 1
+        return (step, mine[done : done + size]) if done < len(mine) else (step + 1, mine[:size])
+
+    def _mine(self) -> range:
+        accelerator = self.accelerator
+        return share(self.config.training.meta_batch, accelerator.process_index, accelerator.num_processes)
+
+    def _look_up(self, place: tuple[int, range]) -> LookedUp:
+        """The episodes of these tasks of a step; a function of its place, whatever has been learned since."""
+        step, indices = place
+        episodes, drop, seed = self.config.episodes, self.config.training.drop, self.config.seed
+        requests = [
+            training_request(self.tasks, self.shelves, episodes, drop, (seed, step, index)) for index in indices
+        ]
+        return look_up(requests, self.config.retrieval, self.shape)
 
     def _task_losses(self, batch: Episode) -> Tensor:
         losses: Tensor = torch.func.vmap(self._task_loss)(batch)
