@@ -21,7 +21,7 @@ class Ahead(Generic[Place, Made]):
     """Makes what `make` makes of a place, and the one that will probably be asked for next in advance."""
 
     def __init__(self, make: Callable[[Place], Made], *, early: bool = True) -> None:
-        self._make = make
+        self.make = make
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead") if early else None
         self._next: tuple[Place, Future[Made]] | None = None
 
@@ -32,12 +32,12 @@ class Ahead(Generic[Place, Made]):
             return guess[1].result()
         if guess is not None:
             guess[1].cancel()
-        return self._make(place)
+        return self.make(place)
 
     def prepare(self, place: Place) -> None:
         """Starts on what the next `get` will ask for; without `early`, nothing."""
         if self._executor is not None:
-            self._next = place, self._executor.submit(self._make, place)
+            self._next = place, self._executor.submit(self.make, place)
 
 
 def spare_core(device: str, processes: int) -> bool:
