@@ -90,7 +90,7 @@ class ResidualBody(nn.Module):
 
     def middle(self, lifted: Tensor, mask: Tensor) -> Tensor:
         """The centre of a support set: y [..., S, D], mask [S] -> [..., D], shrunk; 0 without examples."""
-        return self._shrunk(lifted * mask[:, None], mask.sum(), 0)
+        return self._shrunk(mask @ lifted, mask.sum(), 0)
 
     def embed(self, features: Tensor, code: Tensor, middle: Tensor) -> Tensor:
         """features [..., W], code [..., 2H], middle [..., D] (broadcast) -> unit vectors [..., D]."""
@@ -101,13 +101,12 @@ class ResidualBody(nn.Module):
         units = (words @ self.reduce_words.mT) * code[..., self.config.hidden :]
         told = (words.abs().sum(-1, keepdim=True) > 0).to(words.dtype)
         lifted = (words + units @ self.expand_words.mT) * told
-        middle = self._shrunk(lifted, told.sum((-2, -1)), 1)[..., None, :]
+        middle = self._shrunk(lifted.sum(-2), told.sum((-2, -1)), 1)[..., None, :]
         return unit((lifted - middle) * told)
 
-    def _shrunk(self, vectors: Tensor, count: Tensor, kind: int) -> Tensor:
-        """sum / (count + k) over the last but one axis."""
-        total = vectors.sum(-2) * float(self.config.centring)
-        return total / (count + self.log_shrinkage[kind].exp())[..., None]
+    def _shrunk(self, total: Tensor, count: Tensor, kind: int) -> Tensor:
+        """total [..., D] / (count [...] + k)."""
+        return total * float(self.config.centring) / (count + self.log_shrinkage[kind].exp())[..., None]
 
     def scale(self) -> Tensor:
         """The factor between cosines and logits."""

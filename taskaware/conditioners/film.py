@@ -84,9 +84,11 @@ class FilmConditioner(nn.Module):
         gradient reaches the spaces through it.
         """
         words, scale, mask = self.words(context) * context.class_mask[:, None], space.scale(), context.class_mask
-        told, shown = [], []
-        for spaces in torch.split(codes[:, None], max(1, _PART // (len(targets) * words.shape[-1]))):
-            lifted, prior = lift(spaces), space.embed_words(words, spaces)
+        told, shown, spaces = [], [], codes[:, None]
+        size = max(1, _PART // (len(targets) * words.shape[-1]))
+        priors = torch.split(space.embed_words(words, spaces), size)
+        for part, prior in zip(torch.split(spaces, size), priors, strict=True):
+            lifted = lift(part)
             examples = unit(lifted - space.middle(lifted, support_mask)[:, None])
             told.append(words_likelihood(examples, prior, targets, mask, scale))
             shown.append(leave_one_out_likelihood(examples, targets, mask, scale))
