@@ -24,9 +24,10 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from speed_adapt import AdaptConfig, measure_adapting
+from speed_adapt import AdaptConfig, measure_adapting, measure_reading
 from speed_peers import PEERS, RATE, UnavailableError
 from speed_report import write_report
+from speed_step import StepConfig, measure_scaling, measure_steps
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -78,6 +79,7 @@ class SpeedBenchmark(Config):
     growth: dict[str, list[int]]
     growth_rounds: int
     adapt: AdaptConfig
+    step: StepConfig
 
 
 def main(
@@ -87,7 +89,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     only: Annotated[str, typer.Option(help="letters of the workloads to measure; empty = all")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 = as configured")] = 0,
-    growth: Annotated[bool, typer.Option(help="also measure growth curves")] = True,
+    sections: Annotated[str, typer.Option(help="what to measure, with commas")] = "gradient,growth,adapt,step,scaling",
 ) -> None:
     """Checks gradients, times every way of every workload, and writes results.json, table.md and speed.png."""
     settings = build(SpeedBenchmark, read_yaml(config), str(config))
@@ -95,11 +97,15 @@ def main(
     torch.set_num_threads(settings.threads)
     if peers:
         sys.path.append(str(peers))
+    asked = sections.split(",")
     chosen = {name: work for name, work in settings.workloads.items() if not only or name in only}
     found: dict[str, Any] = {"machine": machine(settings, device), "settings": settings.model_dump(mode="json")}
-    found["workloads"] = {name: measure(work, settings, device) for name, work in chosen.items()}
-    found["growth"] = measure_growth(settings, device) if growth and "a" in settings.workloads else {}
-    found["adapt"] = measure_adapting(settings.adapt)
+    found["workloads"] = {name: measure(work, settings, device) for name, work in chosen.items() if "gradient" in asked}
+    found["growth"] = measure_growth(settings, device) if "growth" in asked and "a" in settings.workloads else {}
+    found["adapt"] = measure_adapting(settings.adapt) if "adapt" in asked else {}
+    found["read"] = measure_reading(settings.adapt) if "adapt" in asked else {}
+    found["step"] = measure_steps(settings.step) if "step" in asked else {}
+    found["scaling"] = measure_scaling(settings.step) if "scaling" in asked else {}
     write_report(found, out)
     console.print((out / "table.md").read_text(encoding="utf-8"))
 

@@ -17,8 +17,21 @@ def write_report(found: dict[str, Any], out: Path) -> None:
     """Writes the three files into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (out / "table.md").write_text("\n\n".join([head(found), table(found), growth(found), adapting(found)]) + "\n")
+    (out / "table.md").write_text("\n\n".join(sections(found)) + "\n", encoding="utf-8")
     draw(found, out / "speed.png")
+
+
+def sections(found: dict[str, Any]) -> list[str]:
+    """The head, and a section for everything that was measured."""
+    parts = {
+        "workloads": table,
+        "growth": growth,
+        "adapt": adapting,
+        "read": reading,
+        "step": stepping,
+        "scaling": scaling,
+    }
+    return [head(found), *(part(found) for name, part in parts.items() if found[name])]
 
 
 def head(found: dict[str, Any]) -> str:
@@ -75,6 +88,31 @@ def adapting(found: dict[str, Any]) -> str:
     ]
     for learner, stages in found["adapt"].items():
         lines.append(f"| {learner} | {' | '.join(f'{stages[name]:.1f}' for name in names)} |")
+    return "\n".join(lines)
+
+
+def reading(found: dict[str, Any]) -> str:
+    """The wait from raw texts, beside the encoder's own time for them."""
+    lines = ["From raw texts, ms:", "", "| learner | the encoder alone | adapt | ratio |", "|---|---|---|---|"]
+    for learner, times in found["read"].items():
+        lines.append(f"| {learner} | {times['encoder']:.0f} | {times['adapt']:.0f} | {times['ratio']:.2f} |")
+    return "\n".join(lines)
+
+
+def stepping(found: dict[str, Any]) -> str:
+    """How much of a training step makes episodes."""
+    lines = ["| a training step | ms | making episodes, ms | share |", "|---|---|---|---|"]
+    for name, times in found["step"].items():
+        lines.append(f"| {name} | {times['step']:.1f} | {times['episodes']:.1f} | {times['share']:.1%} |")
+    return "\n".join(lines)
+
+
+def scaling(found: dict[str, Any]) -> str:
+    """Weak scaling: the same work for every process."""
+    times = found["scaling"]
+    one = next(iter(times.values()))
+    lines = ["| processes, each with a whole meta-batch | a step, ms | efficiency |", "|---|---|---|"]
+    lines += [f"| {count} | {time:.1f} | {one / time:.2f} |" for count, time in times.items()]
     return "\n".join(lines)
 
 

@@ -19,6 +19,7 @@ Shapes: ... any leading axes, D embedding width, W feature width, H hidden units
 """
 
 import math
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -73,15 +74,23 @@ class ResidualBody(nn.Module):
 
     def lift(self, features: Tensor, code: Tensor) -> Tensor:
         """features [..., W], code [..., 2H] (broadcast) -> y [..., D], neither centred nor normalised."""
+        return self.lifter(features)(code)
+
+    def lifter(self, features: Tensor) -> Callable[[Tensor], Tensor]:
+        """`lift` of features [..., W] as a function of the code; what no code changes is computed once."""
         sentence = features[..., : self.dimension]
         layers = (features[..., self.dimension :] - self.centre) / self.spread
         units = torch.cat([sentence, layers], dim=-1) @ self.reduce.mT
-        modulated = units * code[..., : self.config.hidden]
-        return sentence + modulated @ self.expand.mT
+
+        def lift(code: Tensor) -> Tensor:
+            modulated = units * code[..., : self.config.hidden]
+            return sentence + modulated @ self.expand.mT
+
+        return lift
 
     def middle(self, lifted: Tensor, mask: Tensor) -> Tensor:
         """The centre of a support set: y [..., S, D], mask [S] -> [..., D], shrunk; 0 without examples."""
-        return self._shrunk(lifted * mask[:, None], mask.sum(), 0)
+        return self._shrunk(mask @ lifted, mask.sum(), 0)
 
     def embed(self, features: Tensor, code: Tensor, middle: Tensor) -> Tensor:
         """features [..., W], code [..., 2H], middle [..., D] (broadcast) -> unit vectors [..., D]."""
@@ -92,13 +101,12 @@ class ResidualBody(nn.Module):
         units = (words @ self.reduce_words.mT) * code[..., self.config.hidden :]
         told = (words.abs().sum(-1, keepdim=True) > 0).to(words.dtype)
         lifted = (words + units @ self.expand_words.mT) * told
-        middle = self._shrunk(lifted, told.sum((-2, -1)), 1)[..., None, :]
+        middle = self._shrunk(lifted.sum(-2), told.sum((-2, -1)), 1)[..., None, :]
         return unit((lifted - middle) * told)
 
-    def _shrunk(self, vectors: Tensor, count: Tensor, kind: int) -> Tensor:
-        """sum / (count + k) over the last but one axis."""
-        total = vectors.sum(-2) * float(self.config.centring)
-        return total / (count + self.log_shrinkage[kind].exp())[..., None]
+    def _shrunk(self, total: Tensor, count: Tensor, kind: int) -> Tensor:
+        """total [..., D] / (count [...] + k)."""
+        return total * float(self.config.centring) / (count + self.log_shrinkage[kind].exp())[..., None]
 
     def scale(self) -> Tensor:
         """The factor between cosines and logits."""

@@ -3,6 +3,7 @@
 Shapes: S support, N ways, D embedding width, W feature width, H hidden units of the body, K neighbour tasks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,10 +39,14 @@ class Switches:
     prior: bool = True
 
 
+Lifter = Callable[[Tensor], Tensor]  # code [..., 2H] -> the same features in the space of that code [..., D]
+
+
 class Space(Protocol):
     """What a conditioner needs of a body."""
 
     def lift(self, features: Tensor, code: Tensor) -> Tensor: ...
+    def lifter(self, features: Tensor) -> Lifter: ...
     def middle(self, lifted: Tensor, mask: Tensor) -> Tensor: ...
     def embed(self, features: Tensor, code: Tensor, middle: Tensor) -> Tensor: ...
     def embed_words(self, words: Tensor, code: Tensor) -> Tensor: ...

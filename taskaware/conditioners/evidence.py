@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from taskaware.core.values import Examples
-from taskaware.core.vectors import unit
+
+_TINY = 1e-8  # as in `unit`
 
 
 def one_hot(support: Examples, ways: int) -> Tensor:
@@ -28,18 +29,24 @@ def masked(logits: Tensor, class_mask: Tensor) -> Tensor:
 
 def words_likelihood(examples: Tensor, prior: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
     """examples [K, S, D], prior [K, N, D], targets [S, N] one-hot -> [K]: summed over shots, averaged over classes."""
-    logits = masked(scale * examples @ prior.mT, class_mask)
+    logits = masked(scale * (examples @ prior.mT), class_mask)
     return (logits.log_softmax(-1) * targets).sum((-1, -2)) / class_mask.sum()
 
 
 def leave_one_out_likelihood(examples: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
-    """examples [K, S, D], targets [S, N] -> [K]. An example that is alone in its class counts nothing."""
-    sums = targets.mT @ examples
-    counts = targets.sum(0)
-    logits = scale * examples @ unit(sums).mT
-    others = unit(targets @ sums - examples)
-    own = scale * (examples * others).sum(-1, keepdim=True)
-    logits = masked(logits * (1 - targets) + own * targets, class_mask * (counts > 0))
+    """examples [K, S, D], targets [S, N] -> [K]. An example that is alone in its class counts nothing.
+
+    Its own class is the sum c of the others: (e . c) / |c| with c = s - e follows from e . s, |s| and |e|, so that no
+    second [K, S, D] is made. Rounding can take the squared length of what is left of a single example below 0.
+    """
+    sums, counts = targets.mT @ examples, targets.sum(0)
+    products, squares = examples @ sums.mT, examples.square().sum(-1)
+    lengths = sums.square().sum(-1)
+    of_own = (products * targets).sum(-1)
+    left = (lengths @ targets.mT - 2 * of_own + squares).clamp_min(0)
+    own = (of_own - squares) * (left + _TINY).rsqrt()
+    cosines = torch.where(targets > 0, own[..., None], products * (lengths + _TINY).rsqrt()[..., None, :])
+    logits = masked(scale * cosines, class_mask * (counts > 0))
     usable = targets * (counts > 1)
     return (logits.log_softmax(-1) * usable).sum((-1, -2)) / class_mask.sum()
 

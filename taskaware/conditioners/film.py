@@ -19,13 +19,15 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from taskaware.conditioners.base import Modulation, Space, Switches
+from taskaware.conditioners.base import Lifter, Modulation, Space, Switches
 from taskaware.conditioners.evidence import agreement, leave_one_out_likelihood, one_hot, words_likelihood
 from taskaware.conditioners.gate import ShotGate
 from taskaware.conditioners.prior import TaskPrior, WordPrior
 from taskaware.core.config import Config
 from taskaware.core.values import Examples, TaskContext
 from taskaware.core.vectors import unit
+
+_PART = 2**18  # numbers of embedded examples at a time: beyond the cache, memory costs more than the products
 
 
 class FilmConfig(Config):
@@ -54,16 +56,16 @@ class FilmConditioner(nn.Module):
         near = context.neighbours
         adapters = near.adapters * context.code_mask
         codes = torch.cat([adapters, torch.zeros_like(context.code_mask)[None]])
-        logits = self.tasks(near)
+        logits, lift = self.tasks(near), space.lifter(support.features)
         if self.config.evidence and len(support.mask):
-            told, shown = self._evidence(support, targets, context, codes, space)
+            told, shown = self._evidence(lift, support.mask, targets, context, codes, space)
             logits = logits + self.evidence_words.clamp_min(0) * told + self.evidence_examples.clamp_min(0) * shown
         attention = logits.softmax(-1)
         if not self.switches.film:
             attention = torch.cat([torch.zeros_like(attention[:-1]), torch.ones_like(attention[:1])])
         code = attention @ codes
         prior = space.embed_words(self.words(context) * context.class_mask[:, None], code)
-        lifted = space.lift(support.features, code)
+        lifted = lift(code)
         middle = space.middle(lifted, support.mask)
         agreed = agreement(unit(lifted - middle), prior, targets, context.class_mask, space.scale())
         modulated = attention @ (codes.abs().sum(-1) > 0).to(attention.dtype)
@@ -74,17 +76,20 @@ class FilmConditioner(nn.Module):
 
     @torch.no_grad()
     def _evidence(
-        self, support: Examples, targets: Tensor, context: TaskContext, codes: Tensor, space: Space
+        self, lift: Lifter, support_mask: Tensor, targets: Tensor, context: TaskContext, codes: Tensor, space: Space
     ) -> tuple[Tensor, Tensor]:
         """Log-likelihoods [K + 1] of the support labels in each neighbour's space and in the identity's.
 
         The first from label texts, the second from leave-one-out prototypes. Evidence is observed, not trained: no
         gradient reaches the spaces through it.
         """
-        spaces = codes[:, None]
-        lifted = space.lift(support.features, spaces)
-        examples = unit(lifted - space.middle(lifted, support.mask)[:, None])
-        prior = space.embed_words(self.words(context) * context.class_mask[:, None], spaces)
-        scale, mask = space.scale(), context.class_mask
-        told = words_likelihood(examples, prior, targets, mask, scale) * context.present[2]
-        return told, leave_one_out_likelihood(examples, targets, mask, scale)
+        words, scale, mask = self.words(context) * context.class_mask[:, None], space.scale(), context.class_mask
+        told, shown, spaces = [], [], codes[:, None]
+        size = max(1, _PART // (len(targets) * words.shape[-1]))
+        priors = torch.split(space.embed_words(words, spaces), size)
+        for part, prior in zip(torch.split(spaces, size), priors, strict=True):
+            lifted = lift(part)
+            examples = unit(lifted - space.middle(lifted, support_mask)[:, None])
+            told.append(words_likelihood(examples, prior, targets, mask, scale))
+            shown.append(leave_one_out_likelihood(examples, targets, mask, scale))
+        return torch.cat(told) * context.present[2], torch.cat(shown)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taskaware.core.values import Examples
-from taskaware.episodes.sampler import Draw
-from taskaware.episodes.tasks import Floats
+from taskaware.episodes.sampler import Draw, EpisodeConfig
+from taskaware.episodes.tasks import EncodedTask, Floats
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,18 @@ class Shape:
             support=_bucket(max(len(draw.support) for draw in draws)),
             query=_bucket(max(len(draw.query) for draw in draws)),
             background=_bucket(max(len(draw.task.words.background) for draw in draws)),
+        )
+
+    @classmethod
+    def largest(cls, tasks: Sequence[EncodedTask], config: EpisodeConfig) -> "Shape":
+        """The bucket that holds every episode that could be drawn from these tasks."""
+        most = max(len(task.classes) for task in tasks)
+        ways = most if config.full_label_set else min(max(config.way), most)
+        return cls(
+            ways=_bucket(ways),
+            support=_bucket(ways * max(config.shots)),
+            query=_bucket(ways * config.query),
+            background=_bucket(max(len(task.words.background) for task in tasks)),
         )
 
 

@@ -7,10 +7,12 @@ beyond a few of them the rest run eagerly; `bucketed` keeps them few.
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
+from torch._functorch import config as functorch_settings
 from torch.utils import _pytree as pytree
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,10 @@ class Compiled:
         try:
             if self._compiled is None:
                 self._compiled = torch.compile(self._function, dynamic=False)
-            return self._compiled(*arguments)
+            with _backward_at_once():
+                return self._compiled(*arguments)
+        except torch.OutOfMemoryError:  # says nothing about compiling
+            raise
         except _FAILURES as error:  # an error of the function itself comes up again just below
             self._failed = True
             reason = " ".join(str(error).split())[:200]
@@ -60,10 +65,20 @@ class Compiled:
         return False
 
 
-def compiled(function: Callable[..., Any], compile: Literal["auto", "on", "off"] = "auto") -> Callable[..., Any]:  # noqa: A002
-    """`function`, compiled when asked for ("on"), or on a GPU machine ("auto"), where launches cost more than sums."""
-    wanted = compile == "on" or (compile == "auto" and torch.cuda.is_available())
-    return Compiled(function) if wanted else function
+def compiled(
+    function: Callable[..., Any],
+    compile: Literal["auto", "on", "off"] = "auto",  # noqa: A002
+    device: str = "cpu",
+) -> Callable[..., Any]:
+    """`function`, compiled when asked for ("on"), or for a GPU ("auto"), where launches cost more than sums."""
+    return Compiled(function) if compile == "on" or (compile == "auto" and device == "cuda") else function
+
+
+def _backward_at_once() -> AbstractContextManager[Any]:
+    """Compiles the backward pass with the forward one, so that its failure shows here and not in `backward`."""
+    settings: Any = functorch_settings
+    name = "force_non_lazy_backward_lowering"  # not in torch 2.6
+    return settings.patch({name: True}) if hasattr(settings, name) else nullcontext()
 
 
 def _signature(leaf: Any) -> Any:

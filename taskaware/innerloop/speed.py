@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from taskaware.core.config import Config
+from taskaware.core.config import AutoOnOff, Config
 
 
 class SpeedConfig(Config):
@@ -17,7 +17,7 @@ class SpeedConfig(Config):
     """
 
     path: Literal["auto", "dual", "vmap", "loop"] = "auto"
-    compile: Literal["auto", "on", "off"] = "auto"
+    compile: AutoOnOff = "auto"
     checkpoint: bool = False
     task_chunk: Literal["auto"] | int = Field(default="auto")
     autocast: bool = False

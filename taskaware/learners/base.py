@@ -65,8 +65,8 @@ class Learner(nn.Module, ABC):
 
     def logits(self, adapted: Adapted, features: Tensor) -> Tensor:
         """features [Q, W] -> [Q, N]; padded classes get -1e4."""
-        middle, mask = adapted.modulation.middle, adapted.class_mask
-        return linear_logits(self.body, features, adapted.weight, adapted.bias, adapted.code, middle, mask)
+        embedded = self.body.embed(features, adapted.code, adapted.modulation.middle)
+        return linear_logits(embedded, adapted.weight, adapted.bias, adapted.class_mask, self.body.scale())
 
     def forward(self, episode: Episode) -> Tensor:
         """Adapts on the support set and scores the queries: [Q, N]."""
@@ -76,17 +76,9 @@ class Learner(nn.Module, ABC):
 learners: Registry[type[Learner]] = Registry("learner")
 
 
-def linear_logits(
-    body: ResidualBody,
-    features: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    code: Tensor,
-    middle: Tensor,
-    class_mask: Tensor,
-) -> Tensor:
-    """A linear classifier on the body: features [..., W], weight [N, D], bias [N], middle [D] -> [..., N]."""
-    logits = body.scale() * body.embed(features, code, middle) @ weight.mT + bias
+def linear_logits(embedded: Tensor, weight: Tensor, bias: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
+    """A linear classifier in the body's space: embedded [..., D], weight [N, D], bias [N], scale [] -> [..., N]."""
+    logits = scale * (embedded @ weight.mT) + bias
     return logits.masked_fill(class_mask == 0, -1e4)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from taskaware.bodies import ResidualBody
 from taskaware.conditioners import Modulation, Switches
 from taskaware.core.values import Examples, TaskContext
+from taskaware.core.vectors import unit
 from taskaware.innerloop import InnerLoop
 from taskaware.innerloop.sgd import Parameters
 from taskaware.learners.base import Adapted, Learner, LearnerConfig, cross_entropy, linear_logits
@@ -35,11 +36,12 @@ class GradientLearner(Learner):
         weight, bias = self.start(support, context, modulation)
         parameters: Parameters = {"weight": weight, "bias": bias, "code": modulation.code}
         if len(support.mask):
-            middle = modulation.middle
-            parameters = self.inner(lambda each: self._loss(each, support, middle, context.class_mask), parameters)
-        return Adapted(parameters["weight"], parameters["bias"], parameters["code"], context.class_mask, modulation)
+            lift, scale = self.body.lifter(support.features), self.body.scale()
 
-    def _loss(self, parameters: Parameters, support: Examples, middle: Tensor, class_mask: Tensor) -> Tensor:
-        weight, bias, code = (parameters[name] for name in _NAMES)
-        logits = linear_logits(self.body, support.features, weight, bias, code, middle, class_mask)
-        return cross_entropy(logits, support)
+            def loss(each: Parameters) -> Tensor:
+                embedded = unit(lift(each["code"]) - modulation.middle)
+                logits = linear_logits(embedded, each["weight"], each["bias"], context.class_mask, scale)
+                return cross_entropy(logits, support)
+
+            parameters = self.inner(loss, parameters)
+        return Adapted(parameters["weight"], parameters["bias"], parameters["code"], context.class_mask, modulation)

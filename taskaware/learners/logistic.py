@@ -11,7 +11,7 @@ from taskaware.conditioners.evidence import one_hot
 from taskaware.core.values import Examples, TaskContext
 from taskaware.innerloop.logistic import fit_logistic
 from taskaware.learners.base import Adapted, Learner, LearnerConfig, learners
-from taskaware.learners.prototypes import conditioned_prototypes
+from taskaware.learners.prototypes import mixed_prototypes
 
 
 @learners.register("logistic")
@@ -32,18 +32,20 @@ class LogisticHead(Learner):
     def adapt(self, support: Examples, context: TaskContext) -> Adapted:
         """Prototypes, then the fit of the head; the FiLM code stays as the conditioner made it."""
         modulation = self.conditioner(support, context, self.body)
-        weight = conditioned_prototypes(self.body, support, modulation)
+        embedded = self.body.embed(support.features, modulation.code, modulation.middle)
+        weight = mixed_prototypes(embedded, support, modulation)
         if len(support.mask):
-            weight = self._fit(weight, support, context, modulation)
+            weight = self._fit(weight, embedded, one_hot(support, len(context.class_mask)), context, modulation)
         bias = torch.zeros_like(context.class_mask)
         return Adapted(weight, bias, modulation.code, context.class_mask, modulation)
 
-    def _fit(self, weight: Tensor, support: Examples, context: TaskContext, modulation: Modulation) -> Tensor:
-        targets = one_hot(support, len(context.class_mask))
+    def _fit(
+        self, weight: Tensor, embedded: Tensor, targets: Tensor, context: TaskContext, modulation: Modulation
+    ) -> Tensor:
         gate = modulation.gate
         fitted = fit_logistic(
             weight,
-            self.body.embed(support.features, modulation.code, modulation.middle),
+            embedded,
             targets,
             modulation.prior,
             context.class_mask,

@@ -16,6 +16,12 @@ from taskaware.learners.base import class_means
 
 def conditioned_prototypes(body: ResidualBody, support: Examples, modulation: Modulation) -> Tensor:
     """support [S, W] -> unit prototypes [N, D]; a class with neither words nor examples gets zeros."""
-    means = class_means(body.embed(support.features, modulation.code, modulation.middle), support, len(modulation.gate))
+    embedded = body.embed(support.features, modulation.code, modulation.middle)
+    return mixed_prototypes(embedded, support, modulation)
+
+
+def mixed_prototypes(embedded: Tensor, support: Examples, modulation: Modulation) -> Tensor:
+    """The same from a support set that is embedded already: [S, D] -> [N, D]."""
+    means = class_means(embedded, support, len(modulation.gate))
     gate = modulation.gate[:, None]
     return unit(gate * means + (1 - gate) * modulation.prior)

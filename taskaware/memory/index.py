@@ -22,7 +22,8 @@ from taskaware.memory.records import Floats, Integers
 Mask = NDArray[np.bool_]
 
 EXACT_ROWS = 50_000
-GRAPH_ROWS = 500_000
+GRAPH_ROWS = 200_000  # beyond, a graph takes minutes to build (scripts/benchmark_memory.py)
+VISITED_ROWS = 20_000  # of the nearest lists, per query
 _NEIGHBOURS = 32  # links per node of the graph
 _SAMPLES_PER_LIST = 40  # FAISS asks for 39 at least
 
@@ -46,14 +47,16 @@ class IndexPlan:
     probes: int = 0
 
 
-def choose_index(rows: int, exact_rows: int = EXACT_ROWS, graph_rows: int = GRAPH_ROWS) -> IndexPlan:
-    """Exact up to exact_rows, a graph up to graph_rows, then lists that visit about exact_rows rows per query."""
+def choose_index(
+    rows: int, exact_rows: int = EXACT_ROWS, graph_rows: int = GRAPH_ROWS, visited_rows: int = VISITED_ROWS
+) -> IndexPlan:
+    """Exact up to exact_rows, a graph up to graph_rows, then lists that visit about visited_rows rows per query."""
     if rows <= exact_rows:
         return IndexPlan("exact")
     if rows <= graph_rows:
         return IndexPlan("graph")
     lists = max(1, 4 * math.isqrt(rows))
-    return IndexPlan("lists", lists, min(lists, math.ceil(exact_rows * lists / rows)))
+    return IndexPlan("lists", lists, min(lists, math.ceil(visited_rows * lists / rows)))
 
 
 @final

@@ -102,7 +102,7 @@ class TaskMemory:
 
     def __len__(self) -> int:
         with self._lock:
-            return self._store.count()
+            return self._store.count() if self._snapshot is None else len(self._snapshot.task_ids)
 
     def snapshot(self) -> Snapshot:
         """The memory as arrays, cached until this object's next write."""

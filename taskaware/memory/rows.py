@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,12 @@ from taskaware.memory.records import ClassRecord, Floats, Snapshot, TaskRecord, 
 
 _TASK = "SELECT id, dataset, description, embedding, card, created, adapter FROM tasks WHERE id = ?"
 _CLASSES = "SELECT name, text, text_embedding, prototype, count FROM classes WHERE task = ? ORDER BY position"
-_ALL_TASKS = "SELECT id, dataset, embedding, adapter FROM tasks ORDER BY id"
-_ALL_CLASSES = "SELECT task, name, text_embedding, prototype, count FROM classes ORDER BY task, position"
+_ALL_TASKS = (  # a task without an adapter gets zeros
+    "SELECT id, dataset, embedding, CASE length(adapter) WHEN 0 THEN zeroblob({size}) ELSE adapter END "
+    "FROM tasks ORDER BY id"
+)
+_ALL_CLASSES = "SELECT task, name, count, text_embedding, prototype FROM classes ORDER BY task, position"
+_ROWS = 8192  # read at a time, so that a large memory is never held twice
 
 
 def blob(vector: Floats) -> bytes:
@@ -80,22 +85,26 @@ def read_snapshot(
     connection: sqlite3.Connection, checksum: str, dimension: int, adapter_width: int, place: str
 ) -> Snapshot:
     """All tasks and classes as arrays; call within a read transaction."""
-    no_adapter = bytes(4 * adapter_width)
-    tasks = connection.execute(_ALL_TASKS).fetchall()
+    query = _ALL_TASKS.format(size=4 * adapter_width)
+    tasks, (embeddings, adapters) = _read(connection, query, "tasks", 2, (dimension, adapter_width), place)
     row_of = {task[0]: row for row, task in enumerate(tasks)}
-    classes = [row for row in connection.execute(_ALL_CLASSES) if row[0] in row_of]
+    classes, (texts, prototypes) = _read(connection, _ALL_CLASSES, "classes", 3, (dimension, dimension), place)
+    known = np.array([each[0] in row_of for each in classes], dtype=np.bool_)
+    if not known.all():  # classes whose task is gone
+        classes = [each for each in classes if each[0] in row_of]
+        texts, prototypes = texts[known], prototypes[known]
     class_rows = np.array([row_of[each[0]] for each in classes], dtype=np.int64)
     snapshot = Snapshot(
         checksum=checksum,
         task_ids=np.array([task[0] for task in tasks], dtype=np.str_),
         task_rows=row_of,
         task_datasets=np.array([task[1] for task in tasks], dtype=np.str_),
-        task_embeddings=_matrix([task[2] for task in tasks], dimension, place),
-        task_adapters=_matrix([task[3] or no_adapter for task in tasks], adapter_width, place),
+        task_embeddings=embeddings,
+        task_adapters=adapters,
         class_keys=np.array([class_key(each[0], each[1]) for each in classes], dtype=np.str_),
-        class_texts=_matrix([each[2] for each in classes], dimension, place),
-        class_prototypes=_matrix([each[3] for each in classes], dimension, place),
-        class_counts=np.array([each[4] for each in classes], dtype=np.int64),
+        class_texts=texts,
+        class_prototypes=prototypes,
+        class_counts=np.array([each[2] for each in classes], dtype=np.int64),
         class_rows=class_rows,
         class_start=np.searchsorted(class_rows, np.arange(len(tasks) + 1)).astype(np.int64),
     )
@@ -103,6 +112,21 @@ def read_snapshot(
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
     return snapshot
+
+
+def _read(
+    connection: sqlite3.Connection, query: str, table: str, words: int, widths: tuple[int, int], place: str
+) -> tuple[list[tuple[Any, ...]], list[Floats]]:
+    """The first columns of all rows, `words` of them, and the two columns of vectors that follow as arrays."""
+    (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    rows: list[tuple[Any, ...]] = []
+    arrays = [np.empty((count, width), dtype=np.float32) for width in widths]
+    cursor = connection.execute(query)
+    while part := cursor.fetchmany(_ROWS):
+        for number, (array, width) in enumerate(zip(arrays, widths, strict=True)):
+            array[len(rows) : len(rows) + len(part)] = _matrix([row[words + number] for row in part], width, place)
+        rows += [row[:words] for row in part]
+    return rows, arrays
 
 
 def _matrix(blobs: list[bytes], dimension: int, place: str) -> NDArray[np.float32]:

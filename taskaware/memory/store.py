@@ -109,14 +109,14 @@ class TaskStore:
             return
         with self._write():
             self._fix_adapter_width(checked)
-            for record in checked:
-                self._delete(record.id)
-                self._insert(record)
+            self._shift_content(sum(self._replace(record) for record in checked))
 
     def delete(self, ids: Iterable[str]) -> int:
         """Removes tasks and their classes in one transaction; says how many there were. Unknown ids are ignored."""
         with self._write():
-            return sum(self._delete(each) for each in ids)
+            gone = [digest for each in ids if (digest := self._delete(each)) is not None]
+            self._shift_content(-sum(gone))
+            return len(gone)
 
     def get(self, task_id: str) -> TaskRecord | None:
         """The record of that id, if there is one."""
@@ -172,22 +172,28 @@ class TaskStore:
         if width != before:
             self.connection.execute("UPDATE meta SET value = ? WHERE key = 'adapter'", (str(width),))
 
-    def _insert(self, record: TaskRecord) -> None:
+    def _replace(self, record: TaskRecord) -> int:
+        """By how much the sum of all digests grows."""
+        gone = self._delete(record.id) or 0
+        return self._insert(record) - gone
+
+    def _insert(self, record: TaskRecord) -> int:
+        """The record's digest."""
         number = digest(record)
         row = (record.id, f"{number:x}", record.dataset, record.description, dump_card(record.card), record.created)
         vectors = (blob(record.embedding), blob(record.adapter))
         self.connection.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, *vectors))
         rows = [_class_row(record.id, position, each) for position, each in enumerate(record.classes)]
         self.connection.executemany("INSERT INTO classes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        self._shift_content(number)
+        return number
 
-    def _delete(self, task_id: str) -> int:
+    def _delete(self, task_id: str) -> int | None:
+        """The digest of what was there, if anything."""
         found = self.connection.execute("SELECT digest FROM tasks WHERE id = ?", (task_id,)).fetchone()
         if found is None:
-            return 0
+            return None
         self.connection.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
-        self._shift_content(-int(found[0], 16))
-        return 1
+        return int(found[0], 16)
 
     def _shift_content(self, number: int) -> None:
         (content,) = self.connection.execute("SELECT value FROM meta WHERE key = 'content'").fetchone()

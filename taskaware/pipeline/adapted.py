@@ -30,7 +30,7 @@ class Situation:
     context: TaskContext
     words: Words
     library: Library
-    memory_ids: list[str]
+    memory_ids: NDArray[np.str_]
     exclude: Exclusion
 
 

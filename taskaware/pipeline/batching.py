@@ -27,6 +27,14 @@ class Request:
     code_mask: Tensor
 
 
+@dataclass(frozen=True)
+class LookedUp:
+    """Padded episodes of T tasks without their neighbours' codes, and the neighbours' rows [T, K] in the memory."""
+
+    episodes: tuple[Episode, ...]
+    rows: NDArray[np.int64]
+
+
 def episode_classes(draw: Draw) -> frozenset[str]:
     """The memory's keys of the episode's classes."""
     return frozenset(class_key(draw.task.id, draw.task.classes[index]) for index in draw.classes)
@@ -42,13 +50,22 @@ def guard(draw: Draw, library: Library) -> Exclusion:
     return Exclusion(tasks=frozenset({draw.task.id} if known else ()), classes=classes)
 
 
-def assemble(requests: Sequence[Request], config: RetrievalConfig) -> Episode:
-    """One meta-batch [T, ...]; all requests' libraries share one table of codes."""
-    shape = Shape.of([request.draw for request in requests])
+def assemble(requests: Sequence[Request], config: RetrievalConfig, shape: Shape | None = None) -> Episode:
+    """One meta-batch [T, ...], padded to `shape` or the smallest that fits; all libraries share one table of codes."""
+    return join(look_up(requests, config, shape), requests[0].library.codes)
+
+
+def look_up(requests: Sequence[Request], config: RetrievalConfig, shape: Shape | None = None) -> LookedUp:
+    """All of `assemble` that needs no codes: padded episodes and the rows of their neighbours."""
+    shape = shape or Shape.of([request.draw for request in requests])
     episodes, rows = zip(*(_episode(request, shape, config) for request in requests), strict=True)
-    batch: Episode = stack(episodes)
-    codes = gather_codes(requests[0].library.codes, np.stack(rows))
-    neighbours = replace(batch.context.neighbours, adapters=codes)
+    return LookedUp(episodes, np.stack(rows))
+
+
+def join(parts: LookedUp, codes: Tensor) -> Episode:
+    """Stacks what was looked up into a meta-batch [T, ...] with the codes [R, A] of the moment."""
+    batch: Episode = stack(parts.episodes)
+    neighbours = replace(batch.context.neighbours, adapters=gather_codes(codes, parts.rows))
     return replace(batch, context=replace(batch.context, neighbours=neighbours))
 
 
@@ -63,9 +80,19 @@ def _episode(request: Request, shape: Shape, config: RetrievalConfig) -> tuple[E
 def context_of(
     words: Words, shape: Shape, library: Library, config: RetrievalConfig, exclude: Exclusion, code_mask: Tensor
 ) -> TaskContext:
-    """The words of one task with their memory neighbours, padded. code_mask [A] is 1 except for dropout in training."""
+    """The words of one task with their memory neighbours. code_mask [A] is 1 except for dropout in training.
+
+    K is the number of tasks found: a task by itself needs no empty slots, and each would cost as much as a full one.
+    """
     context, rows = _context(words, shape, library, config, exclude, code_mask)
-    return replace(context, neighbours=replace(context.neighbours, adapters=gather_codes(library.codes, rows)))
+    near, found = context.neighbours, int((rows >= 0).sum())  # the nearest come first, so empty slots are the last
+    near = replace(
+        near,
+        adapters=gather_codes(library.codes, rows[:found]),
+        task_similarity=near.task_similarity[:found],
+        task_mask=near.task_mask[:found],
+    )
+    return replace(context, neighbours=near)
 
 
 def _context(

@@ -42,7 +42,7 @@ def _past_tasks(task: "AdaptedTask", situation: "Situation") -> tuple[PastTask, 
     similarity = situation.context.neighbours.task_similarity.tolist()
     attention = task.adapted.modulation.attention.tolist()
     found = [
-        PastTask(situation.memory_ids[row], similarity[slot][0], similarity[slot][1], attention[slot])
+        PastTask(str(situation.memory_ids[row]), similarity[slot][0], similarity[slot][1], attention[slot])
         for slot, row in enumerate(rows)
         if row >= 0
     ]

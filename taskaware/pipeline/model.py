@@ -98,7 +98,7 @@ class TaskAware:
         exclude = Exclusion(tasks=frozenset({task.id}))
         context = context_of(words, shape, self.library, self.config.retrieval, exclude, self.whole_code())
         support = pad_examples(task.features, task.labels, len(task.labels))
-        ids = [str(name) for name in self.memory.snapshot().task_ids]
+        ids = self.memory.snapshot().task_ids
         return Situation(task, support, context, words, self.library, ids, exclude)
 
     def whole_code(self) -> Tensor:

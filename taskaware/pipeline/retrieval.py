@@ -14,7 +14,7 @@ from torch import Tensor
 from taskaware.core.values import Neighbours
 from taskaware.episodes import Words
 from taskaware.episodes.tasks import Floats
-from taskaware.memory import Exclusion, TaskMemory
+from taskaware.memory import Exclusion, Hits, TaskMemory
 from taskaware.pipeline.config import RetrievalConfig
 
 
@@ -39,17 +39,7 @@ def find_tasks(library: Library, words: Words, config: RetrievalConfig, exclude:
 
     An absent description searches with the mean label text; without either nothing is found.
     """
-    found: list[int] = []
-    query = _query(words)
-    if query is not None and config.tasks and len(library.memory):
-        if words.present[2]:
-            hits = library.memory.search_classes(words.labels, 1, exclude).rows[:, 0]
-            found += [int(library.memory.snapshot().class_rows[row]) for row in hits if row >= 0]
-        found += [
-            int(row) for row in library.memory.search_tasks(query[None], config.tasks, exclude).rows[0] if row >= 0
-        ]
-    unique = list(dict.fromkeys(found))[: config.tasks]
-    return np.array(unique + [-1] * (config.tasks - len(unique)), dtype=np.int64)
+    return _tasks(library.memory, words, config, exclude, _similar_classes(library.memory, words, config, exclude))
 
 
 def find_neighbours(
@@ -59,8 +49,9 @@ def find_neighbours(
 
     The codes are left empty [0]: `gather_codes` fetches those of a whole meta-batch at once.
     """
-    rows = find_tasks(library, words, config, exclude)
-    texts, prototypes, similarity, slots = _classes(library.memory, words, ways, config.classes, exclude)
+    near = _similar_classes(library.memory, words, config, exclude)
+    rows = _tasks(library.memory, words, config, exclude, near)
+    texts, prototypes, similarity, slots = _classes(library.memory, words, ways, config.classes, near)
     neighbours = Neighbours(
         adapters=torch.zeros(0),
         task_similarity=torch.from_numpy(similarities(library.memory, words, rows)),
@@ -75,8 +66,10 @@ def find_neighbours(
 
 def gather_codes(codes: Tensor, rows: NDArray[np.int64]) -> Tensor:
     """codes [R, A], rows [..., K] -> [..., K, A]; row -1 gives zeros. Gradients flow back to the rows."""
-    padded = torch.cat([codes, codes.new_zeros(1, codes.shape[1])])
-    return padded[torch.from_numpy(rows).to(codes.device)]
+    if not len(codes):
+        return codes.new_zeros(*rows.shape, codes.shape[1])
+    wanted = torch.from_numpy(rows).to(codes.device)
+    return codes[wanted.clamp_min(0)] * (wanted >= 0)[..., None]
 
 
 def similarities(memory: TaskMemory, words: Words, rows: NDArray[np.int64]) -> Floats:
@@ -95,21 +88,41 @@ def similarities(memory: TaskMemory, words: Words, rows: NDArray[np.int64]) -> F
     return result
 
 
+def _similar_classes(memory: TaskMemory, words: Words, config: RetrievalConfig, exclude: Exclusion) -> Hits | None:
+    """For each label the classes with the nearest texts, at least 1; None without label texts or memory."""
+    if not words.present[2] or not (config.classes or config.tasks) or not len(memory):
+        return None
+    return memory.search_classes(words.labels, max(config.classes, 1), exclude)
+
+
+def _tasks(
+    memory: TaskMemory, words: Words, config: RetrievalConfig, exclude: Exclusion, near: Hits | None
+) -> NDArray[np.int64]:
+    """As `find_tasks`; near: the classes that resemble each label."""
+    nearest: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    query = _query(words)
+    if query is not None and config.tasks and len(memory):
+        nearest = memory.search_tasks(query[None], config.tasks, exclude).rows[0]
+        if near is not None:
+            first = near.rows[:, 0]
+            nearest = np.concatenate([memory.snapshot().class_rows[first[first >= 0]], nearest])
+    unique = list(dict.fromkeys(nearest[nearest >= 0].tolist()))[: config.tasks]
+    return np.array(unique + [-1] * (config.tasks - len(unique)), dtype=np.int64)
+
+
 def _classes(
-    memory: TaskMemory, words: Words, ways: int, count: int, exclude: Exclusion
+    memory: TaskMemory, words: Words, ways: int, count: int, near: Hits | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dimension = words.labels.shape[1]
     texts = np.zeros((ways, count, dimension), dtype=np.float32)
     prototypes, similarity = np.zeros_like(texts), np.zeros((ways, count), dtype=np.float32)
     slots = np.zeros_like(similarity)
-    if count and words.present[2] and len(memory):
-        snapshot = memory.snapshot()
-        hits = memory.search_classes(words.labels, count, exclude)
-        real = (hits.rows >= 0) & (snapshot.class_counts[np.maximum(hits.rows, 0)] > 0)
-        number, index = len(words.labels), np.maximum(hits.rows, 0)
+    if count and near is not None:
+        snapshot, number, index = memory.snapshot(), len(words.labels), np.maximum(near.rows, 0)
+        real = (near.rows >= 0) & (snapshot.class_counts[index] > 0)
         texts[:number] = snapshot.class_texts[index] * real[..., None]
         prototypes[:number] = snapshot.class_prototypes[index] * real[..., None]
-        similarity[:number] = hits.similarity * real
+        similarity[:number] = near.similarity * real
         slots[:number] = real
     arrays = texts, prototypes, similarity, slots
     first, second, third, fourth = (torch.from_numpy(array) for array in arrays)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from taskaware.core.config import Config
+from taskaware.core.config import AutoOnOff, Config
 from taskaware.episodes import EpisodeConfig
 from taskaware.pipeline.config import ModelConfig
 
@@ -59,7 +59,9 @@ class TrainingConfig(Config):
     """The outer loop.
 
     meta_batch is global: processes share it. learning_rate is for AdamW with warm-up and cosine decay; scalar_rate
-    multiplies it for the few scalars of attention and gate.
+    multiplies it for the few scalars of attention and gate. Two settings change time and memory, not the result:
+    compile the step ("auto": on a GPU only; it takes up to a minute before the first step), and how many tasks are in
+    memory together ("auto": all, fewer where they do not fit).
     """
 
     steps: int = Field(default=800, ge=0)
@@ -69,7 +71,8 @@ class TrainingConfig(Config):
     weight_decay: float = Field(default=1e-2, ge=0.0)
     warmup: int = Field(default=50, ge=0)
     clip: float = Field(default=1.0, gt=0.0)
-    task_chunk: int | None = Field(default=None, ge=1)
+    compile: AutoOnOff = "auto"
+    task_chunk: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     validate_every: int = Field(default=200, ge=1)
     validation_episodes: int = Field(default=100, ge=1)
     validation_shots: Annotated[tuple[int, ...], BeforeValidator(_tuple)] = (0, 1, 5)
@@ -96,7 +99,7 @@ class TuningConfig(Config):
     clip: float = Field(default=1.0, gt=0.0)
     scale: float = Field(default=20.0, gt=0.0)
     strengths: Annotated[tuple[float, ...], BeforeValidator(_tuple)] = (0.0, 0.5, 1.0)
-    bfloat16: Literal["auto", "on", "off"] = "auto"
+    bfloat16: AutoOnOff = "auto"
 
 
 class RunConfig(ModelConfig):

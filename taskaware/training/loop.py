@@ -7,6 +7,7 @@ the inner loop of the learner); torch.func.vmap maps the learner over tasks, acc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -17,13 +18,16 @@ from torch import Tensor, nn
 from taskaware.core.errors import TrainingError
 from taskaware.core.values import Episode
 from taskaware.encoders import load_encoder
-from taskaware.episodes import EncodedTask, check_disjoint, encode_task
+from taskaware.episodes import EncodedTask, Shape, check_disjoint, encode_task
+from taskaware.innerloop.compiled import Compiled, compiled
 from taskaware.learners import build_learner
 from taskaware.learners.base import cross_entropy
 from taskaware.pipeline import TaskAware
-from taskaware.pipeline.batching import assemble, to_device
+from taskaware.pipeline.batching import LookedUp, join, look_up, to_device
 from taskaware.pipeline.retrieval import Library
+from taskaware.training.ahead import Ahead, spare_core
 from taskaware.training.checkpoint import Progressed, load_checkpoint, save_checkpoint
+from taskaware.training.chunks import TaskChunks, cpu_chunk
 from taskaware.training.config import RunConfig
 from taskaware.training.distributed import from_main, reduce_gradients, share, total
 from taskaware.training.episodes import training_request
@@ -88,6 +92,13 @@ class Run:
         self.libraries = TrainingLibraries(self.tasks, self.encoder, codebook)
         self.optimizer = build_optimizer(self.model, config.training)
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
+        self.shelves = self.libraries.all()  # to draw from; their codes are those at birth
+        early = spare_core(self.accelerator.device.type, self.accelerator.num_processes)
+        self.ahead = Ahead(self._look_up, early=early)
+        largest = Shape.largest(self.tasks.tasks, config.episodes)
+        self.chunks = self._chunks(largest)
+        self.task_losses = compiled(self._task_losses, config.training.compile, self.accelerator.device.type)
+        self.shape = largest if isinstance(self.task_losses, Compiled) else None  # one shape for all steps
         self.checkpoint = Path(config.output) / f"{config.name}.checkpoint"
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] = {}
@@ -114,15 +125,8 @@ class Run:
     def _step(self, step: int) -> float:
         training = self.config.training
         self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        mine = share(training.meta_batch, self.accelerator.process_index, self.accelerator.num_processes)
-        loss = torch.zeros((), device=self.accelerator.device)
-        chunk = training.task_chunk or len(mine)
-        for first in range(0, len(mine), max(chunk, 1)):
-            part = self._loss(step, mine[first : first + chunk])
-            self.accelerator.backward(part)
-            loss = loss + part.detach()
-        value = total(self.accelerator, loss)
+        losses = self.chunks.accumulate(self._mine(), self._forget_gradients, partial(self._add_gradients, step))
+        value = total(self.accelerator, sum(losses, torch.zeros((), device=self.accelerator.device)))
         self._check_finite("loss", value, step)
         reduce_gradients(self.accelerator, self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, training.clip)
@@ -130,6 +134,14 @@ class Run:
         set_rate(self.optimizer, training, step)
         self.optimizer.step()
         return value
+
+    def _forget_gradients(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _add_gradients(self, step: int, indices: range) -> Tensor:
+        loss = self._loss(step, indices)
+        self.accelerator.backward(loss)
+        return loss.detach()
 
     def _check_finite(self, what: str, value: float, step: int) -> None:
         """Stops before weights are touched; every process sees the same value, so all stop."""
@@ -141,15 +153,37 @@ class Run:
 
     def _loss(self, step: int, indices: range) -> Tensor:
         """Sum of the tasks' losses over the size of the global meta-batch."""
-        libraries = self.libraries.all()
-        drop, seed = self.config.training.drop, self.config.seed
-        requests = [
-            training_request(self.tasks, libraries, self.config.episodes, drop, (seed, step, index))
-            for index in indices
-        ]
-        batch = to_device(assemble(requests, self.config.retrieval), self.accelerator.device)
+        parts = self.ahead.get((step, indices))
+        following = self._following(step, indices)
+        if following[0] < self.config.training.steps:
+            self.ahead.prepare(following)
+        batch = to_device(join(parts, self.codebook()), self.accelerator.device)
         with self.accelerator.autocast():
-            return torch.func.vmap(self._task_loss)(batch).sum() / self.config.training.meta_batch
+            losses: Tensor = self.task_losses(batch)
+            return losses.sum() / self.config.training.meta_batch
+
+    def _following(self, step: int, indices: range) -> tuple[int, range]:
+        """Which tasks of which step come after these, if all goes well."""
+        mine, size = self._mine(), self.chunks.size
+        done = mine.index(indices[-1]) + 1
+        return (step, mine[done : done + size]) if done < len(mine) else (step + 1, mine[:size])
+
+    def _mine(self) -> range:
+        accelerator = self.accelerator
+        return share(self.config.training.meta_batch, accelerator.process_index, accelerator.num_processes)
+
+    def _look_up(self, place: tuple[int, range]) -> LookedUp:
+        """The episodes of these tasks of a step; a function of its place, whatever has been learned since."""
+        step, indices = place
+        episodes, drop, seed = self.config.episodes, self.config.training.drop, self.config.seed
+        requests = [
+            training_request(self.tasks, self.shelves, episodes, drop, (seed, step, index)) for index in indices
+        ]
+        return look_up(requests, self.config.retrieval, self.shape)
+
+    def _task_losses(self, batch: Episode) -> Tensor:
+        losses: Tensor = torch.func.vmap(self._task_loss)(batch)
+        return losses
 
     def _task_loss(self, episode: Episode) -> Tensor:
         return cross_entropy(self.learner(episode).float(), episode.query)
@@ -180,6 +214,17 @@ class Run:
             self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         return score
 
+    def _chunks(self, largest: Shape) -> TaskChunks:
+        """As many tasks at a time as the configuration says; on a GPU memory itself says what is too many."""
+        config = self.config
+        if config.training.task_chunk != "auto":
+            return TaskChunks(config.training.task_chunk, may_shrink=False)
+        size = config.training.meta_batch
+        if self.accelerator.device.type == "cpu":
+            encoder = self.encoder
+            size = cpu_chunk(largest, config.learner, config.retrieval, encoder.dimension, encoder.width)
+        return TaskChunks(size, may_shrink=True)
+
     def _held_out(self) -> list[EncodedTask]:
         entries = self.config.validation
         texts = [task for entry in entries for task in load_entry(entry, self.config.seed)]
@@ -205,6 +250,6 @@ class Run:
         return state.step
 
     def _identity(self) -> dict[str, Any]:
-        """What a checkpoint must share with this run; rates and clipping may change when a run is resumed."""
-        free = {"learning_rate": True, "scalar_rate": True, "clip": True}
+        """What a checkpoint must share with this run; rates, clipping, speed may change when a run is resumed."""
+        free = dict.fromkeys(("learning_rate", "scalar_rate", "clip", "compile", "task_chunk"), True)
         return self.config.model_dump(mode="json", exclude={"output": True, "training": free})

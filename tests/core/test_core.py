@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import Field
 
-from taskaware.core.config import Config, build, override
+from taskaware.core.config import AutoOnOff, Config, build, override
 from taskaware.core.errors import ConfigError
 from taskaware.core.files import atomic_folder, write_text
 from taskaware.core.registry import Registry
@@ -25,6 +25,10 @@ class Outer(Config):
     inner: Inner = Field(default_factory=Inner)
 
 
+class Switched(Config):
+    fast: AutoOnOff = "auto"
+
+
 def test_an_unknown_key_suggests_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match=r"learning_rat'.*did you mean 'learning_rate'"):
         build(Outer, {"inner": {"learning_rat": 1.0}}, "x.yaml")
@@ -40,6 +44,13 @@ def test_overrides_reach_nested_sections_and_leave_the_original_alone() -> None:
     changed = override(values, ["inner.learning_rate=0.25", "steps=7"])
     assert build(Outer, changed, "x").inner.learning_rate == 0.25
     assert values == {"inner": {"learning_rate": 0.5}}
+
+
+@pytest.mark.parametrize(("written", "meant"), [("on", "on"), ("off", "off"), ("'on'", "on"), ("auto", "auto")])
+def test_a_bare_on_or_off_in_yaml_is_the_word(written: str, meant: str) -> None:
+    assert build(Switched, override({}, [f"fast={written}"]), "x").fast == meant
+    with pytest.raises(ConfigError, match="'always'"):
+        build(Switched, {"fast": "always"}, "x")
 
 
 def test_an_override_without_a_value_is_an_error() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskaware.core.errors import MemoryStoreError
-from taskaware.memory import Exclusion, TaskMemory, TaskRecord
+from taskaware.memory import Exclusion, TaskMemory, TaskRecord, rows
 from taskaware.memory.records import digest
 
 MakeRecord = Callable[..., TaskRecord]
@@ -311,3 +311,19 @@ def test_a_folder_that_cannot_be_written_still_serves_searches(
         with pytest.raises(MemoryStoreError, match=r"cannot be read or written.*writable"):
             memory.add([make_record("b")])
     assert len(list((tmp_path / "published").iterdir())) == 5
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2, 7])
+def test_a_snapshot_is_the_same_however_many_rows_are_read_at_a_time(
+    make_record: MakeRecord, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TaskMemory.in_memory("encoder", 8) as memory:
+        memory.add([make_record(f"task {number}", classes=number % 4, adapter=3 * (number % 2)) for number in range(9)])
+        whole = memory.snapshot()
+        memory.remove(["nothing of this name"])  # forgets the arrays, as every write does
+        monkeypatch.setattr(rows, "_ROWS", at_a_time)
+        parts = memory.snapshot()
+    assert parts is not whole
+    for name, value in vars(whole).items():
+        if name != "checksum":  # it counts writes too
+            np.testing.assert_equal(getattr(parts, name), value, err_msg=name)

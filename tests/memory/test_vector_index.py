@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from taskaware.core.seeds import generator
-from taskaware.memory.index import EXACT_ROWS, GRAPH_ROWS, IndexPlan, VectorIndex, choose_index
+from taskaware.memory.index import EXACT_ROWS, GRAPH_ROWS, VISITED_ROWS, IndexPlan, VectorIndex, choose_index
 
 ROWS = 3000
-PLANS = [choose_index(ROWS), choose_index(ROWS, exact_rows=500), choose_index(ROWS, exact_rows=500, graph_rows=600)]
+PLANS = [
+    choose_index(ROWS),
+    choose_index(ROWS, exact_rows=500),
+    choose_index(ROWS, exact_rows=500, graph_rows=600, visited_rows=500),
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def test_the_kind_of_index_follows_the_number_of_rows() -> None:
     rows = (0, EXACT_ROWS, EXACT_ROWS + 1, GRAPH_ROWS, GRAPH_ROWS + 1)
     assert [choose_index(each).kind for each in rows] == ["exact", "exact", "graph", "graph", "lists"]
     plan = choose_index(4_000_000)
-    assert plan.probes * 4_000_000 / plan.lists == pytest.approx(EXACT_ROWS, rel=0.02)
+    assert plan.probes * 4_000_000 / plan.lists == pytest.approx(VISITED_ROWS, rel=0.02)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.4, 0.7, 0.999])

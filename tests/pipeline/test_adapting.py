@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,3 +114,30 @@ def test_an_explanation_has_one_effect_for_each_source_that_was_used(
     assert all(0 <= each.shift <= 1 + 1e-6 for each in found.effects)
     known = len(examples) > 1
     assert all((each.accuracy is not None) == (known and each.source != "examples") for each in found.effects)
+
+
+@pytest.mark.parametrize("learner", ["protonet", "logistic", "protomaml"])
+@pytest.mark.parametrize("past", [0, 2])
+def test_slots_of_the_memory_that_stay_empty_are_not_adapted_to_and_change_nothing(
+    teach: Teach, learner: str, past: int
+) -> None:
+    model = teach(learner, past=past)  # which looks up three tasks
+    task = model.adapt(CARD, EXAMPLES)
+    assert task.situation is not None
+    context = task.situation.context
+    near = context.neighbours
+    assert len(near.adapters) == past and near.task_mask.all()
+
+    def empty(values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([values, values.new_zeros(3 - past, *values.shape[1:])])
+
+    padded = dataclasses.replace(
+        near,
+        adapters=empty(near.adapters),
+        task_similarity=empty(near.task_similarity),
+        task_mask=empty(near.task_mask),
+    )
+    with torch.no_grad():
+        found = model.learner.adapt(task.situation.support, dataclasses.replace(context, neighbours=padded))
+    torch.testing.assert_close(found.weight, task.adapted.weight)
+    torch.testing.assert_close(found.code, task.adapted.code)

@@ -61,7 +61,7 @@ def test_the_gradients_of_all_shares_sum_to_those_of_the_whole(run_file: Path, l
 
 def test_chunks_of_a_meta_batch_take_the_step_of_the_whole(run_file: Path) -> None:
     models = [
-        train(config_of(run_file, "validation=[]", f"training.task_chunk={chunk}")) for chunk in ("null", "2", "1")
+        train(config_of(run_file, "validation=[]", f"training.task_chunk={chunk}")) for chunk in ("auto", "2", "1")
     ]
     for model in models[1:]:
         for name, value in models[0].learner.state_dict().items():
