@@ -69,7 +69,7 @@ class FilmConditioner(nn.Module):
         middle = space.middle(lifted, support.mask)
         agreed = agreement(unit(lifted - middle), prior, targets, context.class_mask, space.scale())
         modulated = attention @ (codes.abs().sum(-1) > 0).to(attention.dtype)
-        gate = self.gate(targets.sum(0), agreed, modulated)
+        gate = self.gate(targets.sum(0), agreed, modulated, context.class_mask.sum())
         readable = context.present[2] * float(self.switches.prior)
         gate = torch.where(readable > 0, gate, torch.ones_like(gate))
         return Modulation(code=code, middle=middle, prior=prior * readable, gate=gate, attention=attention)

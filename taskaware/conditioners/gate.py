@@ -4,6 +4,7 @@ AM3 (Xing et al. 2019, https://arxiv.org/abs/1902.07104) lets a network of the l
 the two things that should matter: how many examples the class has, and whether words and examples agree at all.
 """
 
+import math
 from typing import final
 
 import torch
@@ -16,8 +17,8 @@ class ShotGate(nn.Module):
 
     At birth one example weighs three quarters of the label text, five half as much again. m in [0, 1] is how far the
     space is modulated: in a learned space words and examples may weigh otherwise than in the frozen one. doubt is how
-    far agreement falls short of 1/2: words that explain the examples are never doubted, and examples win against words
-    that contradict them (c >= 0).
+    far agreement falls short of 1/2, times log N / log 5: words that explain the examples are never doubted, examples
+    win against words that contradict them (c >= 0), and among many classes the same shortfall is less of an accident.
     """
 
     def __init__(self) -> None:
@@ -28,9 +29,9 @@ class ShotGate(nn.Module):
         self.modulated_shots = nn.Parameter(torch.tensor(0.0))
         self.doubt = nn.Parameter(torch.tensor(3.0))
 
-    def forward(self, counts: Tensor, agreement: Tensor, modulated: Tensor) -> Tensor:
-        """counts [N] of examples, agreement [] (1 = the words explain the support set, 0 = chance), m [] -> [N]."""
+    def forward(self, counts: Tensor, agreement: Tensor, modulated: Tensor, ways: Tensor) -> Tensor:
+        """counts [N] of examples, agreement [] (1 = the words explain them, 0 = chance), m [], ways [] (N) -> [N]."""
         even = self.even + modulated * self.modulated_even
         slope = (self.shots + modulated * self.modulated_shots).clamp_min(0)
-        doubt = self.doubt.clamp_min(0) * (0.5 - agreement).clamp_min(0)
+        doubt = self.doubt.clamp_min(0) * (0.5 - agreement).clamp_min(0) * ways.clamp_min(2.0).log() / math.log(5)
         return (even + slope * counts.clamp_min(1.0).log() + doubt).sigmoid() * (counts > 0)

@@ -209,13 +209,18 @@ def test_switches_turn_off_film_and_the_words_in_prototypes() -> None:
     assert torch.equal(modulation.gate, torch.ones(3))
 
 
-def test_the_gate_is_zero_without_examples_and_grows_with_shots_and_with_contradiction() -> None:
+def test_the_gate_is_zero_without_examples_and_grows_with_shots_contradiction_and_ways() -> None:
     gate = FilmConditioner(FilmConfig()).gate
-    counts, half = torch.tensor([0.0, 1.0, 5.0]), torch.tensor(0.5)
-    values = gate(counts, half, torch.tensor(0.0))
+    counts, half, five = torch.tensor([0.0, 1.0, 5.0]), torch.tensor(0.5), torch.tensor(5.0)
+    values = gate(counts, half, torch.tensor(0.0), five)
     assert values[0] == 0 and values[1] < values[2]
     torch.testing.assert_close(values[1], torch.tensor(0.43), atol=0.01, rtol=0)
-    assert (gate(counts, torch.tensor(-1.0), half)[1:] > gate(counts, torch.tensor(1.0), half)[1:]).all()
+    contradicted, agreed = (gate(counts, torch.tensor(value), half, five)[1:] for value in (-1.0, 1.0))
+    assert (contradicted > agreed).all()
+    assert (
+        gate(counts, torch.tensor(0.0), half, torch.tensor(60.0))[1:] > gate(counts, 0 * half, half, five)[1:]
+    ).all()
+    assert torch.equal(gate(counts, half, half, torch.tensor(60.0)), gate(counts, half, half, five))
 
 
 def test_evidence_moves_attention_to_the_space_in_which_the_support_set_separates() -> None:
