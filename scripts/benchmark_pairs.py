@@ -2,9 +2,9 @@
 
     python scripts/benchmark_pairs.py runs/quickstart configs/benchmarks/pairs.yaml
 
-Beside the training-free mix: the run itself without any words, and with the description and background of the other
-question about the same texts (its own label texts stay). Questions whose rows are not on this machine, or whose classes
-the run's memory holds, are named and left out.
+Beside the training-free mix: logistic regression that takes label texts as examples, the run itself without any words,
+and with the description and background of the other question about the same texts (its own label texts stay). Questions
+whose rows are not on this machine, or whose classes the run's memory holds, are named and left out.
 """
 
 import json
@@ -28,12 +28,13 @@ from taskaware.episodes import Draw, encode_task
 from taskaware.episodes.batch import Words
 from taskaware.episodes.tasks import Wordings, encode_words
 from taskaware.evaluation.arms import subset
+from taskaware.evaluation.benchmarks.rivals import LR_TEXTS, logistic_regression_scores
 from taskaware.evaluation.evaluate import Condition, draw_episodes, evaluate, score
 from taskaware.evaluation.statistics import paired_difference
 from taskaware.memory.records import class_key
 
 console = Console(soft_wrap=True, highlight=False)
-ARMS = ("no words", "swapped")
+ARMS = (LR_TEXTS, "no words", "swapped")
 
 
 class Question(Config):
@@ -112,7 +113,7 @@ def _measure(
     kind: str,
     own_way: int | None,
 ) -> list[dict[str, Any]]:
-    """One row for each number of shots. The mix is made by the encoder as it was before any tuning."""
+    """One row for each number of shots. Rivals read with the encoder as it was before any tuning."""
     way = own_way or settings.way
 
     def swap(words: Words, draw: Draw, rng: np.random.Generator) -> Words:
@@ -129,7 +130,9 @@ def _measure(
         )
         draws = draw_episodes(task, way=way, shots=shots, episodes=settings.episodes, seed=settings.seed)
         ours, mix = found.per_episode["taskaware"], found.per_episode["mix"]
-        changed = {name: float(score(model, draws, arm).accuracy.mean()) for name, arm in arms.items()}
+        rival = logistic_regression_scores([replace(draw, task=untuned) for draw in draws])[LR_TEXTS]
+        changed = {LR_TEXTS: float(rival.mean())}
+        changed |= {name: float(score(model, draws, arm).accuracy.mean()) for name, arm in arms.items()}
         paired = paired_difference(ours, mix, generator("pairs", task.id, shots))
         rows.append(
             {"task": task.id, "kind": kind, "way": found.way, "shots": shots, "ece": found.ece}
@@ -145,7 +148,7 @@ def _table(settings: PairsConfig, rows: list[dict[str, Any]]) -> str:
     lines += [
         "",
         f"| asks for | task | way | shots | taskaware | mix | difference | {' | '.join(ARMS)} |",
-        "|---" * 9 + "|",
+        "|---" * (7 + len(ARMS)) + "|",
     ]
     for row in rows:
         difference = f"{100 * (row['taskaware'] - row['mix']):+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
