@@ -35,6 +35,7 @@ from taskaware.pipeline.retrieval import Library
 from taskaware.pipeline.saving import read_json
 from taskaware.training.config import RunConfig, TuningConfig
 from taskaware.training.distributed import from_main, reduce_gradients, share, total
+from taskaware.training.sharding import shard, sharding_requested
 from taskaware.training.tasks import load_entry
 from taskaware.training.validation import validation_accuracy
 
@@ -63,10 +64,15 @@ def tuned_encoder(config: RunConfig, *, resume: bool, report: TuningReport) -> E
 
     Files lie in <output>/<name>.encoder; with `resume`, those of the same configuration are taken as they are.
     """
+    accelerator = Accelerator()
+    sharded = sharding_requested(accelerator)
     if config.tuning is None:
+        if sharded:
+            raise TrainingError(
+                "FSDP shards the encoder while it is tuned, and `tuning` is not set; launch without FSDP"
+            )
         return config.encoder
     folder = Path(config.output) / f"{config.name}.encoder"
-    accelerator = Accelerator()
     wanted = config.model_dump(mode="json", include={"encoder", "data", "validation", "tuning", "seed"})
     stored = _stored(folder / "tuning.json") if resume else None
     if stored is None or stored["config"] != wanted:
@@ -89,6 +95,9 @@ class Tuning:
         from taskaware.encoders.tunable import TunableEncoder  # takes seconds to import
 
         self.encoder = TunableEncoder(config.encoder, rank=tuning.rank, length=tuning.length, seed=config.seed)
+        if sharding_requested(accelerator):
+            bfloat16 = use_bfloat16(tuning.bfloat16, accelerator.device.type)
+            shard(accelerator, self.encoder, bfloat16=bfloat16)
         self.encoder.to(accelerator.device)
         self.log_scale = nn.Parameter(torch.tensor(math.log(tuning.scale), device=accelerator.device))
         self.adapter = [each for each in self.encoder.parameters() if each.requires_grad]
@@ -110,10 +119,11 @@ class Tuning:
     def _step(self, step: int) -> float:
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.accelerator.device)
-        processes = self.accelerator.num_processes
-        for index in share(self.tuning.meta_batch, self.accelerator.process_index, processes):
+        meta_batch, processes = self.tuning.meta_batch, self.accelerator.num_processes
+        filled = meta_batch + -meta_batch % processes  # layers of a sharded encoder are gathered by all or by none
+        for index in share(filled, self.accelerator.process_index, processes):
             rng = generator("tuning", self.config.seed, step, index)
-            part = self._loss(draw_texts(self.sources, self.tuning, rng)) / self.tuning.meta_batch
+            part = (index < meta_batch) * self._loss(draw_texts(self.sources, self.tuning, rng)) / meta_batch
             self.accelerator.backward(part)
             loss = loss + part.detach()
         parameters = [*self.adapter, self.log_scale]
