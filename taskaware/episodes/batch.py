@@ -26,13 +26,13 @@ class Shape:
     background: int
 
     @classmethod
-    def of(cls, draws: Sequence[Draw]) -> "Shape":
-        """The smallest bucket that holds all draws."""
+    def of(cls, draws: Sequence[Draw], words: Sequence["Words"]) -> "Shape":
+        """The smallest bucket that holds all draws and the words that they show."""
         return cls(
             ways=_bucket(max(len(draw.classes) for draw in draws)),
             support=_bucket(max(len(draw.support) for draw in draws)),
             query=_bucket(max(len(draw.query) for draw in draws)),
-            background=_bucket(max(len(draw.task.words.background) for draw in draws)),
+            background=_bucket(max(len(each.background) for each in words)),
         )
 
     @classmethod

@@ -57,7 +57,7 @@ def assemble(requests: Sequence[Request], config: RetrievalConfig, shape: Shape 
 
 def look_up(requests: Sequence[Request], config: RetrievalConfig, shape: Shape | None = None) -> LookedUp:
     """All of `assemble` that needs no codes: padded episodes and the rows of their neighbours."""
-    shape = shape or Shape.of([request.draw for request in requests])
+    shape = shape or Shape.of([request.draw for request in requests], [request.words for request in requests])
     episodes, rows = zip(*(_episode(request, shape, config) for request in requests), strict=True)
     return LookedUp(episodes, np.stack(rows))
 

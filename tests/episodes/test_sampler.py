@@ -46,7 +46,7 @@ def test_padding_keeps_every_row_and_masks_the_rest(size: int) -> None:
 
 def test_a_bucket_holds_every_draw(toy: EncodedTask) -> None:
     draws = [draw_episode(toy, way=way, shots=way, query=2, rng=generator(way)) for way in (2, 3, 4)]
-    shape = Shape.of(draws)
+    shape = Shape.of(draws, [Words.of(draw) for draw in draws])
     assert shape.ways >= 4 and shape.support >= 16 and shape.query >= 8
 
 

@@ -1,5 +1,6 @@
 """Are all arms and baselines measured on the same episodes, and do arms change what they say?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from taskaware.core.errors import EpisodeError
 from taskaware.core.seeds import generator
 from taskaware.core.values import TaskCard
 from taskaware.encoders import EncoderConfig
-from taskaware.episodes import EncodedTask, Words, draw_episode, encode_task
+from taskaware.episodes import Draw, EncodedTask, Words, draw_episode, encode_task
 from taskaware.evaluation import ablation
 from taskaware.evaluation.ablation import AblationConfig, run_ablation
 from taskaware.evaluation.arms import FACTORS, build_arms
 from taskaware.evaluation.baselines import baseline_predictions
-from taskaware.evaluation.evaluate import draw_episodes, evaluate, score
+from taskaware.evaluation.evaluate import Condition, draw_episodes, evaluate, score
 from taskaware.evaluation.results import contrasts
 from taskaware.learners import LearnerConfig
 from taskaware.pipeline import ModelConfig, RetrievalConfig, TaskAware
@@ -93,6 +94,16 @@ def test_arms_change_what_they_say(model: TaskAware, task: EncodedTask) -> None:
     assert not np.allclose(shown["description: wording 1"].description, shown["description: wording 2"].description)
     assert not shown["description: none"].present[0] and shown["description: random words"].present[0]
     assert len([name for name in arms if name.startswith("only:")]) == 14
+
+
+def test_an_arm_may_show_more_background_than_the_task_has(model: TaskAware, task: EncodedTask) -> None:
+    passages = task.words.labels[:, 0]
+
+    def tell(words: Words, draw: Draw, rng: np.random.Generator) -> Words:
+        return replace(words, background=passages, present=(True, True, True))
+
+    draws = draw_episodes(task, way=3, shots=1, episodes=4, seed=0)
+    assert len(score(model, draws, Condition(words=tell)).accuracy) == 4
 
 
 def test_scoring_under_a_switch_leaves_the_model_as_it_was(model: TaskAware, task: EncodedTask) -> None:
