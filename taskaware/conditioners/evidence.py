@@ -3,6 +3,8 @@
 Every neighbour task in the memory brings a code, that is, a space; the identity is one more. Words say which of them to
 expect, and the support set corrects the words: a space earns the log-likelihood that it gives to the support labels,
 once from label texts (needs no second example) and once from leave-one-out prototypes (needs two examples of a class).
+Label texts that do worse than chance say nothing about a space: otherwise wrong words would choose the space in which
+they contradict the examples least.
 Mixing by prior and likelihood is Bayesian model averaging (Hoeting et al. 1999, Statistical Science 14(4)).
 
 Shapes: K candidate codes, S support, N ways, D width.
@@ -31,6 +33,12 @@ def words_likelihood(examples: Tensor, prior: Tensor, targets: Tensor, class_mas
     """examples [K, S, D], prior [K, N, D], targets [S, N] one-hot -> [K]: summed over shots, averaged over classes."""
     logits = masked(scale * (examples @ prior.mT), class_mask)
     return (logits.log_softmax(-1) * targets).sum((-1, -2)) / class_mask.sum()
+
+
+def chance_likelihood(targets: Tensor, class_mask: Tensor) -> Tensor:
+    """What `words_likelihood` is for words that say nothing, []."""
+    ways = class_mask.sum()
+    return -targets.sum() * ways.clamp_min(2.0).log() / ways
 
 
 def leave_one_out_likelihood(examples: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:

@@ -20,7 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from taskaware.conditioners.base import Lifter, Modulation, Space, Switches
-from taskaware.conditioners.evidence import agreement, leave_one_out_likelihood, one_hot, words_likelihood
+from taskaware.conditioners.evidence import (
+    agreement,
+    chance_likelihood,
+    leave_one_out_likelihood,
+    one_hot,
+    words_likelihood,
+)
 from taskaware.conditioners.gate import ShotGate
 from taskaware.conditioners.prior import TaskPrior, WordPrior
 from taskaware.core.config import Config
@@ -92,4 +98,5 @@ class FilmConditioner(nn.Module):
             examples = unit(lifted - space.middle(lifted, support_mask)[:, None])
             told.append(words_likelihood(examples, prior, targets, mask, scale))
             shown.append(leave_one_out_likelihood(examples, targets, mask, scale))
-        return torch.cat(told) * context.present[2], torch.cat(shown)
+        above_chance = torch.cat(told).clamp_min(chance_likelihood(targets, mask))
+        return above_chance * context.present[2], torch.cat(shown)

@@ -27,7 +27,7 @@ class ShotGate(nn.Module):
         self.shots = nn.Parameter(torch.tensor(0.43))
         self.modulated_even = nn.Parameter(torch.tensor(0.0))
         self.modulated_shots = nn.Parameter(torch.tensor(0.0))
-        self.doubt = nn.Parameter(torch.tensor(3.0))
+        self.doubt = nn.Parameter(torch.tensor(6.0))
 
     def forward(self, counts: Tensor, agreement: Tensor, modulated: Tensor, ways: Tensor) -> Tensor:
         """counts [N] of examples, agreement [] (1 = the words explain them, 0 = chance), m [], ways [] (N) -> [N]."""

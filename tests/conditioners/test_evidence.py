@@ -1,5 +1,7 @@
 """Is evidence what it says it is, however it is computed?"""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -99,3 +101,28 @@ def test_candidates_taken_a_few_at_a_time_get_the_same_evidence(numbers: int, mo
     parts = conditioner(support, context, body)
     torch.testing.assert_close(parts.attention, whole.attention)
     torch.testing.assert_close(parts.code, whole.code)
+
+
+def test_words_that_contradict_the_examples_in_every_space_choose_none() -> None:
+    torch.manual_seed(0)
+    body, conditioner = ResidualBody(BodyConfig(hidden=H), D, W), FilmConditioner(FilmConfig())
+    torch.nn.init.normal_(body.expand, std=0.2)
+    support, context = situation(6)
+    another = (support.labels + 1) % N
+    features = torch.cat([context.label_texts[another], support.features[:, D:]], dim=-1)
+    wrong = replace(support, features=features)
+    with_words = conditioner(wrong, context, body).attention
+    conditioner.evidence_words.data.zero_()
+    torch.testing.assert_close(conditioner(wrong, context, body).attention, with_words)
+
+
+def test_label_texts_of_other_classes_lose_against_three_examples_of_each() -> None:
+    torch.manual_seed(0)
+    body, conditioner = ResidualBody(BodyConfig(hidden=H), D, W), FilmConditioner(FilmConfig())
+    _, context = situation(2)
+    labels = torch.arange(3 * N) % N
+    features = torch.cat([context.label_texts[labels], torch.zeros(len(labels), W - D)], dim=-1)
+    support = Examples(features, labels, torch.ones(len(labels)))
+    shuffled = replace(context, label_texts=context.label_texts.roll(1, 0))
+    assert conditioner(support, context, body).gate.max() < 0.6
+    assert conditioner(support, shuffled, body).gate.min() > 0.95
