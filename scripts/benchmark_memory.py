@@ -22,6 +22,7 @@ import typer
 from memory_report import write_report
 from numpy.typing import NDArray
 from rich.console import Console
+from stopwatch import milliseconds, seconds
 
 from taskaware.core.config import Config, build, read_yaml
 from taskaware.core.seeds import generator
@@ -176,17 +177,10 @@ def vectors(settings: MemoryBenchmark, count: int, place: int | str) -> Floats:
     return result
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """How long it takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def spread(works: list[Callable[[], Any]]) -> dict[str, float]:
     """Milliseconds: median and 99th percentile over pieces of work, after one unmeasured one."""
     works[0]()
-    times = 1e3 * np.array([seconds(work) for work in works])
+    times = [milliseconds(work) for work in works]
     return {"p50": float(np.median(times)), "p99": float(np.percentile(times, 99))}
 
 

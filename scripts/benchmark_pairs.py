@@ -75,7 +75,9 @@ def main(
         texts = _load(question, model)
         if texts is not None:
             other = next(each for _, each in asked if each.card == question.card and each.task != question.task)
-            rows += _measure(settings, model, plain, texts, _load_words(other, model.encoder), kind, question.way)
+            rows += _measure(
+                settings, model, plain, texts, encode_words(_task(other).card, model.encoder), kind, question.way
+            )
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     table = _table(settings, rows)
@@ -98,10 +100,6 @@ def _load(question: Question, model: TaskAware) -> TextTask | None:
 def _task(question: Question) -> TextTask:
     tasks = load_tasks(find_card(question.card), split=question.split, fold=question.fold, every_aspect=True)
     return next(task for task in tasks if task.card.id.endswith(f"/{question.task}"))
-
-
-def _load_words(question: Question, encoder: TextEncoder) -> Wordings:
-    return encode_words(_task(question).card, encoder)
 
 
 def _measure(

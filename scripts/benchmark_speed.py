@@ -15,7 +15,6 @@ build) and easyfsl (it asks for torchvision):
 import math
 import platform
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +27,7 @@ from speed_adapt import AdaptConfig, measure_adapting, measure_reading
 from speed_peers import PEERS, RATE, UnavailableError
 from speed_report import write_report
 from speed_step import StepConfig, measure_scaling, measure_steps
+from stopwatch import seconds
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -222,11 +222,13 @@ def timed(work: Callable[[], Any], device: str) -> float:
     """Seconds, with the device's queue empty before and after."""
     if device == "cuda":
         torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+
+    def done() -> None:
+        work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return seconds(done)
 
 
 def measure_growth(settings: SpeedBenchmark, device: str) -> dict[str, dict[int, dict[str, float]]]:

@@ -1,11 +1,11 @@
 """How long does a user wait for a large task to be learned? From cached embeddings by stage, and from raw texts."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from stopwatch import milliseconds
 
 from taskaware import TaskAware
 from taskaware.core.config import Config
@@ -100,13 +100,6 @@ def median(work: Callable[[], Any], rounds: int) -> float:
     """Median milliseconds after one unmeasured call."""
     work()
     return float(np.median([milliseconds(work) for _ in range(rounds)]))
-
-
-def milliseconds(work: Callable[[], Any]) -> float:
-    """How long it takes."""
-    start = time.perf_counter()
-    work()
-    return 1e3 * (time.perf_counter() - start)
 
 
 def task(name: str, classes: int, shots: int) -> tuple[TaskCard, Rows]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stopwatch import milliseconds
 
 from taskaware.core.config import Config, build, override, read_yaml
 from taskaware.pipeline.batching import join
@@ -40,11 +41,8 @@ class Watched:
 
     def get(self, place: Any) -> Any:
         """As `Ahead.get`."""
-        start = time.perf_counter()
-        found = self.ahead.get(place)
-        self.waits.append(1e3 * (time.perf_counter() - start))
-        self.parts.append(found)
-        return found
+        self.waits.append(milliseconds(lambda: self.parts.append(self.ahead.get(place))))
+        return self.parts[-1]
 
     def prepare(self, place: Any) -> None:
         """As `Ahead.prepare`."""
@@ -66,16 +64,9 @@ def measure_step(settings: StepConfig, learner: str, early: bool) -> dict[str, f
         run = run_of(settings, learner, 1, folder)
         run.ahead = watched = Watched(Ahead(run.ahead.make, early=early))  # type: ignore[assignment]
         times = step_times(run)
-        stacking = [seconds_of_join(run, parts) for parts in watched.parts]
+        stacking = [milliseconds(lambda parts=parts: join(parts, run.codebook())) for parts in watched.parts]
     step, made = float(np.median(times)), float(np.median(watched.waits[3:]) + np.median(stacking))
     return {"step": step, "episodes": made, "share": made / step}
-
-
-def seconds_of_join(run: Run, parts: Any) -> float:
-    """Milliseconds to stack a part."""
-    start = time.perf_counter()
-    join(parts, run.codebook())
-    return 1e3 * (time.perf_counter() - start)
 
 
 def measure_scaling(settings: StepConfig) -> dict[int, float]:

@@ -77,7 +77,7 @@ def compiled(
 def _backward_at_once() -> AbstractContextManager[Any]:
     """Compiles the backward pass with the forward one, so that its failure shows here and not in `backward`."""
     settings: Any = functorch_settings
-    name = "force_non_lazy_backward_lowering"  # not in torch 2.6
+    name = "force_non_lazy_backward_lowering"  # not in every torch
     return settings.patch({name: True}) if hasattr(settings, name) else nullcontext()
 
 
