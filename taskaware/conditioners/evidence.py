@@ -68,3 +68,14 @@ def agreement(examples: Tensor, prior: Tensor, targets: Tensor, class_mask: Tens
     likelihood = words_likelihood(examples[None], prior[None], targets, class_mask, scale)[0] * class_mask.sum() / shots
     chance = torch.log(class_mask.sum().clamp_min(2.0))
     return ((likelihood / chance + 1).clamp_min(-1.0)) * (targets.sum() > 0)
+
+
+def separation(examples: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
+    """How much better than chance the examples predict each other, [] in about [0, 1]; 0 where no class has two.
+
+    Mean leave-one-out log-likelihood over log N, plus 1. examples [S, D], targets [S, N].
+    """
+    usable = (targets * (targets.sum(0) > 1)).sum()
+    likelihood = leave_one_out_likelihood(examples[None], targets, class_mask, scale)[0] * class_mask.sum()
+    chance = torch.log(class_mask.sum().clamp_min(2.0))
+    return (likelihood / usable.clamp_min(1.0) / chance + 1).clamp_min(0.0) * (usable > 0)

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from taskaware.bodies import ResidualBody
 from taskaware.conditioners import Modulation, Switches
-from taskaware.conditioners.evidence import one_hot
+from taskaware.conditioners.evidence import one_hot, separation
 from taskaware.core.values import Examples, TaskContext
 from taskaware.innerloop.logistic import fit_logistic
 from taskaware.learners.base import Adapted, Learner, LearnerConfig, learners
 from taskaware.learners.prototypes import mixed_prototypes
+
+_CLEAR = 0.4  # separation from which on examples count as clear: what tasks of manner rarely reach
 
 
 @learners.register("logistic")
@@ -22,12 +24,16 @@ class LogisticHead(Learner):
     The head starts as the prototypical network's and takes `inner.steps` gradient steps on the cross-entropy of the
     support set, with each label text as one more example of its class. Zero steps, or no examples, equal ProtoNet.
     inner.learning_rate and the weight of the words are learned.
+
+    Examples that predict each other (leave-one-out) may be followed further: they make steps longer, words lighter and
+    margins wider. How much is learned; single examples of each class say nothing about each other and change nothing.
     """
 
     def __init__(self, config: LearnerConfig, body: ResidualBody, switches: Switches | None = None) -> None:
         super().__init__(config, body, switches)
         self.log_rate = nn.Parameter(torch.tensor(config.inner.learning_rate).log())
         self.log_words = nn.Parameter(torch.tensor(0.0))
+        self.clarity = nn.Parameter(torch.tensor([3.0, 3.0, 2.0]))  # for the rate, the words' weight and the scale
 
     def adapt(self, support: Examples, context: TaskContext) -> Adapted:
         """Prototypes, then the fit of the head; the FiLM code stays as the conditioner made it."""
@@ -42,16 +48,18 @@ class LogisticHead(Learner):
     def _fit(
         self, weight: Tensor, embedded: Tensor, targets: Tensor, context: TaskContext, modulation: Modulation
     ) -> Tensor:
-        gate = modulation.gate
+        gate, scale, class_mask = modulation.gate, self.body.scale(), context.class_mask
+        clear = (separation(embedded, targets, class_mask, scale).detach() - _CLEAR).clamp_min(0)
+        longer, lighter, wider = (self.clarity.clamp_min(0) * clear).exp().unbind()
         fitted = fit_logistic(
             weight,
             embedded,
             targets,
             modulation.prior,
-            context.class_mask,
-            scale=self.body.scale(),
-            words_weight=self.log_words.exp() * (1 - gate) / gate.clamp_min(0.25),
-            rate=self.log_rate.exp(),
+            class_mask,
+            scale=scale / wider,
+            words_weight=self.log_words.exp() / lighter * (1 - gate) / gate.clamp_min(0.25),
+            rate=self.log_rate.exp() * longer,
             steps=self.config.inner.steps,
         )
         shown = (targets.sum() > 0).to(weight.dtype)

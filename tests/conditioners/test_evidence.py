@@ -10,7 +10,7 @@ from torch import Tensor
 
 from taskaware.bodies import BodyConfig, ResidualBody
 from taskaware.conditioners import FilmConditioner, FilmConfig, film
-from taskaware.conditioners.evidence import leave_one_out_likelihood, one_hot
+from taskaware.conditioners.evidence import leave_one_out_likelihood, one_hot, separation
 from taskaware.core.values import Examples, Neighbours, TaskContext
 from taskaware.core.vectors import unit
 
@@ -126,3 +126,14 @@ def test_label_texts_of_other_classes_lose_against_three_examples_of_each() -> N
     shuffled = replace(context, label_texts=context.label_texts.roll(1, 0))
     assert conditioner(support, context, body).gate.max() < 0.6
     assert conditioner(support, shuffled, body).gate.min() > 0.95
+
+
+def test_examples_that_predict_each_other_separate_and_examples_without_a_second_say_nothing() -> None:
+    targets = torch.nn.functional.one_hot(torch.arange(8) % N, N).double()
+    mask = torch.ones(N, dtype=torch.float64)
+    apart = torch.eye(D, dtype=torch.float64)[torch.arange(8) % N]
+    alike = torch.ones(8, D, dtype=torch.float64) / D**0.5
+    assert separation(apart, targets, mask, SCALE) > 0.9
+    torch.testing.assert_close(separation(alike, targets, mask, SCALE), mask.new_zeros(()))
+    assert separation(apart[:N], targets[:N], mask, SCALE) == 0
+    assert separation(apart.roll(1, 0), targets, mask, SCALE) == separation(apart, targets, mask, SCALE)

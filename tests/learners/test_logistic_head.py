@@ -1,13 +1,17 @@
 """Is the fitted head the minimiser that scikit-learn finds, and the prototypical network's when it takes no step?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from taskaware.core.values import Examples
 from taskaware.core.vectors import unit
 from taskaware.innerloop.logistic import fit_logistic
-from tests.learners.test_learners import learner_of, random_episode
+from taskaware.learners.logistic import LogisticHead
+from tests.learners.test_learners import D, W, learner_of, random_episode
 
 linear_model = pytest.importorskip("sklearn.linear_model")
 
@@ -78,3 +82,28 @@ def test_the_outer_gradient_equals_finite_differences() -> None:
     start = torch.zeros(3, 6, dtype=torch.float64, requires_grad=True)
     scalars = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.2, 0.7)]
     assert torch.autograd.gradcheck(score, (start, *scalars))
+
+
+def test_single_examples_say_nothing_about_each_other() -> None:
+    learner, episode = learner_of("logistic", steps=4), random_episode(3, 1)
+    assert isinstance(learner, LogisticHead)
+    before = learner(episode)
+    torch.nn.init.constant_(learner.clarity, 9.0)
+    torch.testing.assert_close(learner(episode), before)
+
+
+def test_clear_examples_outweigh_label_texts_that_contradict_them() -> None:
+    learner, episode = learner_of("logistic", steps=40), random_episode(3, 5)
+    assert isinstance(learner, LogisticHead)
+    labels = episode.support.labels
+    features = torch.cat([torch.eye(D)[labels] + 0.1 * torch.randn(15, D), torch.zeros(15, W - D)], dim=1)
+    context = replace(episode.context, label_texts=torch.eye(D)[torch.tensor([1, 2, 0])])
+    learner.conditioner.gate.doubt.data.zero_()
+
+    @torch.no_grad()
+    def confidence(clarity: float) -> float:
+        torch.nn.init.constant_(learner.clarity, clarity)
+        adapted = learner.adapt(Examples(features, labels, torch.ones(15)), context)
+        return float(learner.logits(adapted, features).softmax(-1)[range(15), labels].mean())
+
+    assert confidence(5.0) > confidence(0.0) + 0.1
