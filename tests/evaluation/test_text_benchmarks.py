@@ -31,6 +31,7 @@ from taskaware.evaluation.benchmarks.protocols import digest, draw_full_label_se
 from taskaware.evaluation.benchmarks.rivals import LR, LR_TEXTS, logistic_regression_scores, require
 from taskaware.evaluation.benchmarks.setfit_rival import backbone, planned_steps
 from taskaware.evaluation.benchmarks.settings import BenchmarkConfig, Shape
+from taskaware.evaluation.benchmarks.source import source_digest
 from taskaware.evaluation.benchmarks.store import Part, stored_part
 from taskaware.evaluation.benchmarks.tables import markdown
 from taskaware.evaluation.evaluate import draw_episodes
@@ -281,7 +282,8 @@ def test_a_fold_is_trained_and_measured_once_and_more_episodes_train_nothing(
     first = call(script, config, "--out", out)
     assert first.exit_code == 0, first.output
     assert "no class" in first.output
-    model, part = out / "models/folded-1/model.safetensors", out / "parts/folded-fold1-2way-2shot-model.json"
+    model = out / "models" / source_digest()[:12] / "folded-1/model.safetensors"
+    part = out / "parts/folded-fold1-2way-2shot-model.json"
     before = model.stat().st_mtime_ns, part.stat().st_mtime_ns
     table = (out / "table.md").read_text(encoding="utf-8")
     assert all(word in table for word in ("LR + texts", "label texts: nonsense", "taskaware, from text"))

@@ -22,6 +22,7 @@ from taskaware.evaluation.benchmarks.models import Say, finished_model, held_out
 from taskaware.evaluation.benchmarks.rivals import INVERSE_PENALTY, logistic_regression_scores, require
 from taskaware.evaluation.benchmarks.setfit_rival import SETFIT, setfit_scores
 from taskaware.evaluation.benchmarks.settings import NONSENSE, BenchmarkConfig, Dataset, Shape
+from taskaware.evaluation.benchmarks.source import source_digest
 from taskaware.evaluation.benchmarks.store import Floats, Part, stored_part
 from taskaware.evaluation.evaluate import Condition, baseline_scores, score
 from taskaware.pipeline import TaskAware
@@ -106,7 +107,7 @@ def _parts(settings: BenchmarkConfig, stem: Path, tested: _Tested, shape: Shape,
     timed = {"timed": settings.timed, "wordings": settings.wordings}
     theirs = {**timed, "encoder": encoder.fingerprint, "C": INVERSE_PENALTY}
     own = {"encoder": model.encoder.fingerprint, "layers": list(model.encoder.layers)}
-    ours = {**timed, **own, "model": fingerprint(model), "arms": list(settings.arms)}
+    ours = {**timed, **own, "model": fingerprint(model), "source": source_digest(), "arms": list(settings.arms)}
     ours |= model.config.model_dump(mode="json", exclude={"encoder"})
     parts = [
         part("model", ours, lambda: _model_part(settings, model, test, draws)),

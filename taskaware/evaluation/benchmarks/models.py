@@ -9,6 +9,7 @@ from taskaware.core.config import build
 from taskaware.core.errors import ConfigError
 from taskaware.data import TextTask, find_card, load_tasks
 from taskaware.evaluation.benchmarks.settings import BenchmarkConfig, Dataset
+from taskaware.evaluation.benchmarks.source import source_digest
 from taskaware.pipeline import TaskAware
 from taskaware.pipeline.saving import read_json
 from taskaware.training import DataEntry, RunConfig
@@ -55,13 +56,14 @@ def trained_model(config: RunConfig, say: Say) -> Measured:
 def run_of(settings: BenchmarkConfig, dataset: Dataset, fold: str | None, out: Path) -> RunConfig:
     """The training run for a data set and fold. Its own data are the card's other splits.
 
-    Where full label sets are tested no class of the data set can be trained on: entries of its card are left out.
-    Raises ConfigError.
+    Where full label sets are tested no class of the data set can be trained on: entries of its card are left out. A
+    model of other code is another model: the folder is named after the code. Raises ConfigError.
     """
     if settings.run is None:
         raise ConfigError(f"{settings.name}: has no section run to train by; add it, or name a finished run (--run)")
     values = dict(settings.run)
-    values |= {"name": dataset.name + (f"-{fold}" if fold else ""), "output": str(out / "models")}
+    folder = out / "models" / source_digest()[:12]
+    values |= {"name": dataset.name + (f"-{fold}" if fold else ""), "output": str(folder)}
     if not values.get("data"):
         aspect = held_out_task(settings, dataset, fold).card.id.rpartition("/")[2]
         for key, split in (("data", "train"), ("validation", "validation")):
