@@ -25,7 +25,7 @@ def inspect_rows(card: DataCard) -> list[Inspection] | None:
     if find_source(card) is None:
         return None
     rows = read_source(card)
-    texts_of(rows, card.block.columns.text, card.name)
+    texts_of(rows, card.block.columns.text, card.name, form=card.block.columns.form)
     found = []
     for name, aspect in card.aspects().items():
         labels = labels_of_rows(card, aspect, rows)

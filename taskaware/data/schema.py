@@ -4,6 +4,7 @@ Every section is strict: an unknown key is an error. Files named in a card are l
 beside the card, unless they are absolute.
 """
 
+from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, model_validator
@@ -53,10 +54,26 @@ class Source(Config):
 
 
 class Columns(Config):
-    """Columns of the rows. Several text columns are joined by a space, several label columns by a slash."""
+    """Columns of the rows. Several text columns are joined by a space, several label columns by a slash.
+
+    form: how the text columns make one text instead, as "{review} It was about {product}.".
+    """
 
     text: Names = ("text",)
     label: Names = ("label",)
+    form: Text | None = None
+
+    @model_validator(mode="after")
+    def _form_names_text_columns(self) -> "Columns":
+        if self.form is not None:
+            try:
+                named = {name for _, name, _, _ in Formatter().parse(self.form) if name is not None}
+            except ValueError as error:
+                raise ValueError(f"form: {error}, saw {self.form!r}") from error
+            if named != set(self.text):
+                saw = ", ".join(sorted(named)) or "none"
+                raise ValueError(f"form: expected each of {', '.join(self.text)} in braces and no other, saw {saw}")
+        return self
 
 
 class LabelsFrom(Config):

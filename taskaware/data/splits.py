@@ -66,7 +66,7 @@ def load_tasks(
     if not aspects:
         raise DataError(f"{card.path}: none of taskaware.tasks is for split {split!r}; use every_aspect, or no split")
     rows = _rows_of_split(card, read_source(card), split, fold)
-    texts = texts_of(rows, card.block.columns.text, card.name)
+    texts = texts_of(rows, card.block.columns.text, card.name, form=card.block.columns.form)
     return [_task(card, name, aspect, rows, texts) for name, aspect in aspects.items()]
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from taskaware.core.errors import DataError
@@ -50,8 +51,13 @@ def check_labels(table: Table, known: Iterable[str], origin: str) -> None:
             )
 
 
-def texts_of(rows: Sequence[Row], columns: Sequence[str], origin: str, separator: str = " ") -> tuple[str, ...]:
-    """The joined text of `columns` for every row. Raises DataError for a missing column or a blank text."""
+def texts_of(
+    rows: Sequence[Row], columns: Sequence[str], origin: str, separator: str = " ", form: str | None = None
+) -> tuple[str, ...]:
+    """The text of `columns` for every row: joined, or as `form` ("{column} ...") says.
+
+    Raises DataError for a missing column, and where all columns are blank.
+    """
     texts = []
     for number, row in enumerate(rows, start=1):
         missing = [column for column in columns if column not in row]
@@ -63,7 +69,7 @@ def texts_of(rows: Sequence[Row], columns: Sequence[str], origin: str, separator
             raise DataError(
                 f"{origin}: row {number}: column {', '.join(columns)} is blank, expected text; fill or remove it"
             )
-        texts.append(joined)
+        texts.append(_filled(form, dict(zip(columns, parts, strict=True))) if form else joined)
     return tuple(texts)
 
 
@@ -92,6 +98,10 @@ def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return " ".join(part.strip() for part in value if isinstance(part, str) and part.strip())
     return str(value).strip()
+
+
+def _filled(form: str, parts: Mapping[str, str]) -> str:
+    return "".join(literal + (parts[name] if name else "") for literal, name, _, _ in Formatter().parse(form))
 
 
 def _missing(column: str, row: Row, origin: str, number: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taskaware.core.errors import DataError
+from taskaware.core.errors import CardError, DataError
 from taskaware.core.values import TaskCard
 from taskaware.data.cards import DataCard, find_card, read_card
 from taskaware.data.splits import TextTask, load_tasks, overlap
@@ -42,6 +42,18 @@ def test_without_a_split_every_row_and_class_is_there(tmp_path: Path) -> None:
     assert task.classes == ("sky/low", "sea/deep", "sea/flat", "sky/high")
     assert task.card.labels["sky/low"] == "the lower sky" and task.card.labels["sea/deep"] == "sea deep"
     assert task.texts_of_class("sea/flat")[0] == "sea/flat glad 0"
+
+
+def test_a_form_makes_one_text_of_several_columns(tmp_path: Path) -> None:
+    card = card_with(tmp_path, "  columns: {text: [text, topic], form: '{topic}{{: {text}! {topic}', label: topic}")
+    first = ROWS[0]
+    assert load_tasks(card)[0].texts[0] == f"{first['topic']}{{: {first['text']}! {first['topic']}"
+
+
+@pytest.mark.parametrize("form", ["{text}", "{text} {topic} {mood}", "{text} {topic", "no columns"])
+def test_a_form_names_each_text_column_and_no_other(tmp_path: Path, form: str) -> None:
+    with pytest.raises(CardError, match="form: "):
+        card_with(tmp_path, f"  columns: {{text: [text, topic], form: '{form}', label: topic}}")
 
 
 def test_class_splits_share_neither_classes_nor_texts(tmp_path: Path) -> None:
