@@ -13,7 +13,9 @@ from taskaware.innerloop.logistic import fit_logistic
 from taskaware.learners.base import Adapted, Learner, LearnerConfig, learners
 from taskaware.learners.prototypes import mixed_prototypes
 
-_CLEAR = 0.4  # separation from which on examples count as clear: what tasks of manner rarely reach
+# Separation from which on examples count as clear (questions of manner rarely get there), and how fast from there on
+# steps grow longer, words lighter and margins wider. Not learned: the loss, unlike accuracy, prefers less of it.
+_CLEAR, _LONGER, _LIGHTER, _WIDER = 0.4, 3.0, 3.0, 2.0
 
 
 @learners.register("logistic")
@@ -25,15 +27,14 @@ class LogisticHead(Learner):
     support set, with each label text as one more example of its class. Zero steps, or no examples, equal ProtoNet.
     inner.learning_rate and the weight of the words are learned.
 
-    Examples that predict each other (leave-one-out) may be followed further: they make steps longer, words lighter and
-    margins wider. How much is learned; single examples of each class say nothing about each other and change nothing.
+    Examples that predict each other (leave-one-out) are followed further: they make steps longer, words lighter and
+    margins wider. Single examples of each class say nothing about each other and change nothing.
     """
 
     def __init__(self, config: LearnerConfig, body: ResidualBody, switches: Switches | None = None) -> None:
         super().__init__(config, body, switches)
         self.log_rate = nn.Parameter(torch.tensor(config.inner.learning_rate).log())
         self.log_words = nn.Parameter(torch.tensor(0.0))
-        self.clarity = nn.Parameter(torch.tensor([3.0, 3.0, 2.0]))  # for the rate, the words' weight and the scale
 
     def adapt(self, support: Examples, context: TaskContext) -> Adapted:
         """Prototypes, then the fit of the head; the FiLM code stays as the conditioner made it."""
@@ -50,16 +51,15 @@ class LogisticHead(Learner):
     ) -> Tensor:
         gate, scale, class_mask = modulation.gate, self.body.scale(), context.class_mask
         clear = (separation(embedded, targets, class_mask, scale).detach() - _CLEAR).clamp_min(0)
-        longer, lighter, wider = (self.clarity.clamp_min(0) * clear).exp().unbind()
         fitted = fit_logistic(
             weight,
             embedded,
             targets,
             modulation.prior,
             class_mask,
-            scale=scale / wider,
-            words_weight=self.log_words.exp() / lighter * (1 - gate) / gate.clamp_min(0.25),
-            rate=self.log_rate.exp() * longer,
+            scale=scale * (-_WIDER * clear).exp(),
+            words_weight=(self.log_words - _LIGHTER * clear).exp() * (1 - gate) / gate.clamp_min(0.25),
+            rate=(self.log_rate + _LONGER * clear).exp(),
             steps=self.config.inner.steps,
         )
         shown = (targets.sum() > 0).to(weight.dtype)

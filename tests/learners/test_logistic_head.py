@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from taskaware.core.values import Examples
+from taskaware.core.values import Examples, TaskContext
 from taskaware.core.vectors import unit
 from taskaware.innerloop.logistic import fit_logistic
-from taskaware.learners.logistic import LogisticHead
+from taskaware.learners import logistic
+from taskaware.learners.base import Learner
 from tests.learners.test_learners import D, W, learner_of, random_episode
 
 linear_model = pytest.importorskip("sklearn.linear_model")
@@ -84,26 +85,24 @@ def test_the_outer_gradient_equals_finite_differences() -> None:
     assert torch.autograd.gradcheck(score, (start, *scalars))
 
 
-def test_single_examples_say_nothing_about_each_other() -> None:
-    learner, episode = learner_of("logistic", steps=4), random_episode(3, 1)
-    assert isinstance(learner, LogisticHead)
-    before = learner(episode)
-    torch.nn.init.constant_(learner.clarity, 9.0)
-    torch.testing.assert_close(learner(episode), before)
+def _confidence(learner: Learner, features: torch.Tensor, labels: torch.Tensor, context: TaskContext) -> float:
+    """Mean probability of the right labels on the support set itself."""
+    with torch.no_grad():
+        adapted = learner.adapt(Examples(features, labels, torch.ones(len(labels))), context)
+        return float(learner.logits(adapted, features).softmax(-1)[range(len(labels)), labels].mean())
 
 
-def test_clear_examples_outweigh_label_texts_that_contradict_them() -> None:
-    learner, episode = learner_of("logistic", steps=40), random_episode(3, 5)
-    assert isinstance(learner, LogisticHead)
-    labels = episode.support.labels
-    features = torch.cat([torch.eye(D)[labels] + 0.1 * torch.randn(15, D), torch.zeros(15, W - D)], dim=1)
-    context = replace(episode.context, label_texts=torch.eye(D)[torch.tensor([1, 2, 0])])
+@pytest.mark.parametrize(("shots", "changes"), [(1, False), (5, True)])
+def test_clear_examples_outweigh_label_texts_that_contradict_them_and_single_ones_are_never_clear(
+    shots: int, changes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner, episode = learner_of("logistic", steps=40), random_episode(3, shots)
     learner.conditioner.gate.doubt.data.zero_()
-
-    @torch.no_grad()
-    def confidence(clarity: float) -> float:
-        torch.nn.init.constant_(learner.clarity, clarity)
-        adapted = learner.adapt(Examples(features, labels, torch.ones(15)), context)
-        return float(learner.logits(adapted, features).softmax(-1)[range(15), labels].mean())
-
-    assert confidence(5.0) > confidence(0.0) + 0.1
+    labels = episode.support.labels
+    sentences = torch.eye(D)[labels] + 0.1 * torch.randn(len(labels), D)
+    features = torch.cat([sentences, torch.zeros(len(labels), W - D)], dim=1)
+    context = replace(episode.context, label_texts=torch.eye(D)[torch.tensor([1, 2, 0])])
+    followed = _confidence(learner, features, labels, context)
+    monkeypatch.setattr(logistic, "_CLEAR", 2.0)
+    ignored = _confidence(learner, features, labels, context)
+    assert followed > ignored + 0.05 if changes else followed == ignored
