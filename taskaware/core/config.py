@@ -5,6 +5,7 @@ error that names the nearest known one.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -30,10 +31,19 @@ AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]  # Y
 ConfigType = TypeVar("ConfigType", bound=BaseModel)
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as a number, as YAML 1.2 does; YAML 1.1 wants 1.0e-3 and takes all else for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises ConfigError when it is missing, unreadable or no mapping."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
@@ -55,7 +65,7 @@ def override(values: dict[str, Any], assignments: Sequence[str]) -> dict[str, An
             if not isinstance(section, dict):
                 raise ConfigError(f"--set {assignment!r}: {parent!r} is a value, not a section")
         try:
-            section[leaf] = yaml.safe_load(text)
+            section[leaf] = yaml.load(text, _Loader)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {assignment!r}: {text!r} is no YAML value") from error
     return result

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import Field
 
-from taskaware.core.config import AutoOnOff, Config, build, override
+from taskaware.core.config import AutoOnOff, Config, build, override, read_yaml
 from taskaware.core.errors import ConfigError
 from taskaware.core.files import atomic_folder, write_text
 from taskaware.core.registry import Registry
@@ -51,6 +51,15 @@ def test_a_bare_on_or_off_in_yaml_is_the_word(written: str, meant: str) -> None:
     assert build(Switched, override({}, [f"fast={written}"]), "x").fast == meant
     with pytest.raises(ConfigError, match="'always'"):
         build(Switched, {"fast": "always"}, "x")
+
+
+@pytest.mark.parametrize(("written", "meant"), [("1e-3", 0.001), ("5E2", 500.0), ("-.5e+1", -5.0), ("1.5e-1", 0.15)])
+def test_a_number_with_an_exponent_is_a_number_on_the_command_line_and_in_a_file(
+    written: str, meant: float, tmp_path: Path
+) -> None:
+    assert build(Inner, override({}, [f"learning_rate={written}"]), "x").learning_rate == meant
+    write_text(tmp_path / "x.yaml", f"learning_rate: {written}\nname: 1e-x\n")
+    assert read_yaml(tmp_path / "x.yaml") == {"learning_rate": meant, "name": "1e-x"}
 
 
 def test_an_override_without_a_value_is_an_error() -> None:
