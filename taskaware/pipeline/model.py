@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from taskaware.conditioners import Switches
-from taskaware.core.errors import DataError
+from taskaware.core.errors import CardError, DataError
 from taskaware.core.values import Examples, TaskCard
 from taskaware.data import Table, check_labels, find_card, read_card
 from taskaware.encoders import TextEncoder, load_encoder
@@ -84,6 +84,8 @@ class TaskAware:
         `card` is a TaskCard, the path of a card file or the name of a shipped one. Raises CardError and DataError.
         """
         task_card = card if isinstance(card, TaskCard) else _own_task(card)
+        if not task_card.labels:
+            raise CardError(f"{task_card.id}: labels: none, expected a name and a text of each class")
         rows = _rows(task_card, examples)
         task = encode_task(task_card, [text for text, _ in rows], [label for _, label in rows], self.encoder)
         situation = self.situation(task)

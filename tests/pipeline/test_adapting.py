@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskaware import TaskAware, TaskCard
+from taskaware.core.errors import CardError
 
 Teach = Callable[..., TaskAware]
 LABELS = {"books": "books and prints", "toys": "toys and games", "food": "things to eat"}
@@ -35,6 +36,11 @@ def test_any_number_of_examples_of_each_class_gives_probabilities(
     found = teach(learner, past=2).adapt(CARD, examples_of(counts)).predict(TEXTS)
     assert np.isfinite(found.probabilities).all() and (found.probabilities >= 0).all()
     np.testing.assert_allclose(found.probabilities.sum(1), 1.0, atol=1e-5)
+
+
+def test_a_task_without_labels_is_an_error_that_says_so(teach: Teach) -> None:
+    with pytest.raises(CardError, match="shop: labels: none, expected"):
+        teach().adapt(dataclasses.replace(CARD, labels={}))
 
 
 def test_predictions_follow_the_order_of_the_texts(teach: Teach) -> None:
