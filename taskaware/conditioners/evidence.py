@@ -62,20 +62,23 @@ def leave_one_out_likelihood(examples: Tensor, targets: Tensor, class_mask: Tens
 def agreement(examples: Tensor, prior: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
     """How much better than chance the words predict the support labels, [] in about [-1, 1]; 0 without examples.
 
-    Mean log-likelihood of the label texts over log N, plus 1: nonsense words show here.
+    Nonsense words show here.
     """
-    shots = targets.sum().clamp_min(1.0)
-    likelihood = words_likelihood(examples[None], prior[None], targets, class_mask, scale)[0] * class_mask.sum() / shots
-    chance = torch.log(class_mask.sum().clamp_min(2.0))
-    return ((likelihood / chance + 1).clamp_min(-1.0)) * (targets.sum() > 0)
+    likelihood = words_likelihood(examples[None], prior[None], targets, class_mask, scale)[0]
+    return _above_chance(likelihood, targets.sum(), class_mask).clamp_min(-1.0) * (targets.sum() > 0)
 
 
 def separation(examples: Tensor, targets: Tensor, class_mask: Tensor, scale: Tensor) -> Tensor:
-    """How much better than chance the examples predict each other, [] in about [0, 1]; 0 where no class has two.
+    """How much better than chance the examples predict each other, [] in [0, 1]; 0 where no class has two.
 
-    Mean leave-one-out log-likelihood over log N, plus 1. examples [S, D], targets [S, N].
+    examples [S, D], targets [S, N].
     """
     usable = (targets * (targets.sum(0) > 1)).sum()
-    likelihood = leave_one_out_likelihood(examples[None], targets, class_mask, scale)[0] * class_mask.sum()
-    chance = torch.log(class_mask.sum().clamp_min(2.0))
-    return (likelihood / usable.clamp_min(1.0) / chance + 1).clamp_min(0.0) * (usable > 0)
+    likelihood = leave_one_out_likelihood(examples[None], targets, class_mask, scale)[0]
+    return _above_chance(likelihood, usable, class_mask).clamp_min(0.0) * (usable > 0)
+
+
+def _above_chance(likelihood: Tensor, count: Tensor, class_mask: Tensor) -> Tensor:
+    """Mean log-likelihood of `count` labels over log N, plus 1; likelihood is their sum over N. All []."""
+    ways = class_mask.sum()
+    return likelihood * ways / count.clamp_min(1.0) / ways.clamp_min(2.0).log() + 1
