@@ -172,10 +172,11 @@ def own_ways(work: Workload, body: nn.Module, batch: MetaBatch, compiled: bool) 
     inner = InnerLoop(settings, parameter_names(body)).to(batch.class_mask).requires_grad_(False)
     inner.log_rates.fill_(math.log(RATE))  # in the batch's precision
     speeds = {"taskaware": SpeedConfig()}
-    paths: list[Literal["dual", "vmap", "loop"]] = ["vmap", "loop"] if work.body == "conv4" else ["dual", "vmap"]
+    paths: list[Literal["images", "loop", "dual", "vmap"]]
+    paths = ["images", "loop"] if work.body == "conv4" else ["dual", "vmap"]
     speeds |= {f"taskaware {path}": SpeedConfig(path=path, compile="off") for path in paths}
-    if compiled:
-        speeds |= {f"taskaware {path}, compiled": SpeedConfig(path=path, compile="on") for path in paths[:1]}
+    if compiled and "dual" in paths:
+        speeds["taskaware dual, compiled"] = SpeedConfig(path="dual", compile="on")
     return {name: lambda speed=speed: fast_maml_loss(body, inner, batch, speed) for name, speed in speeds.items()}
 
 

@@ -29,6 +29,7 @@ class Conv4(nn.Module):
 
     def __init__(self, config: ConvConfig, inputs: int, size: int, outputs: int) -> None:
         super().__init__()
+        self.config = config
         widths = (inputs, *[config.channels] * 4)
         blocks = [_block(*pair, config.groups) for pair in pairwise(widths)]
         self.blocks = nn.Sequential(*blocks)

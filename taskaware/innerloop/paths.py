@@ -9,13 +9,14 @@ from typing import Literal
 from taskaware.innerloop.speed import SpeedConfig
 
 _KEPT_BYTES = 4 * 2**30  # what the graphs of one chunk may keep, roughly
+_TOGETHER = 8  # tasks whose images share a tensor: more fit no processor's cache
 
 
 @dataclass(frozen=True)
 class Path:
     """The choice: how, whether compiled, how many tasks' graphs are alive together; parallel: chunks in threads."""
 
-    name: Literal["dual", "vmap", "loop"]
+    name: Literal["dual", "images", "vmap", "loop"]
     compiled: bool
     chunk: int
     parallel: bool
@@ -26,7 +27,8 @@ class Work:
     """What there is to do: T tasks of S support examples, K steps, the numbers of parameters and their kinds.
 
     widths: output widths of a stack of linear layers, empty for any other body; convolutional: per-task weights would
-    become grouped convolutions; kept: floats that one task and step keep for the outer gradient.
+    become grouped convolutions; conv4: the body is one that has operations of its own; kept: floats that one task and
+    step keep for the outer gradient.
     """
 
     tasks: int
@@ -34,6 +36,7 @@ class Work:
     steps: int
     widths: tuple[int, ...]
     convolutional: bool
+    conv4: bool
     kept: int
     device: str
 
@@ -44,14 +47,16 @@ def choose_path(work: Work, speed: SpeedConfig) -> Path:
     if speed.compile == "auto":
         compiled = work.device == "cuda" and name != "loop" and not speed.checkpoint
     else:
-        compiled = speed.compile == "on" and not speed.checkpoint
+        compiled = speed.compile == "on" and not speed.checkpoint and name != "images"
     return Path(name, compiled, _chunk(work, speed, name), name == "loop" and work.device == "cpu" and not compiled)
 
 
-def _name(work: Work, speed: SpeedConfig) -> Literal["dual", "vmap", "loop"]:
+def _name(work: Work, speed: SpeedConfig) -> Literal["dual", "images", "vmap", "loop"]:
     # K steps of rank S each must stay below the rank of the layer that they change
     if work.widths and not speed.autocast and work.support * work.steps <= 2 * max(work.widths):
         return "dual"
+    if work.conv4 and work.device == "cpu" and not speed.autocast:
+        return "images"
     return "loop" if work.convolutional and work.device == "cpu" else "vmap"
 
 
@@ -61,4 +66,5 @@ def _chunk(work: Work, speed: SpeedConfig, name: str) -> int:
     if name == "loop":
         return 1
     each = 4 * work.kept * max(work.steps, 1)
-    return max(1, min(work.tasks, _KEPT_BYTES // max(each, 1)))
+    fitting = max(1, min(work.tasks, _KEPT_BYTES // max(each, 1)))
+    return min(fitting, _TOGETHER) if name == "images" else fitting

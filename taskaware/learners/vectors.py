@@ -16,11 +16,13 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from taskaware.bodies.conv4 import Conv4
 from taskaware.bodies.mlp_stack import LinearStack
 from taskaware.core.errors import ConfigError
 from taskaware.innerloop.anybody import loop_losses, vmap_logits
 from taskaware.innerloop.compiled import Compiled
 from taskaware.innerloop.dual import dual_logits
+from taskaware.innerloop.images import conv4_loss
 from taskaware.innerloop.losses import cross_entropies, mask_classes, targets
 from taskaware.innerloop.meta_batch import MetaBatch, bucketed, slice_tasks
 from taskaware.innerloop.paths import Path, Work, choose_path
@@ -68,14 +70,18 @@ def fast_protonet_loss(body: nn.Module, batch: MetaBatch, speed: SpeedConfig = _
 
 
 def maml_work(body: nn.Module, inner: InnerLoop, batch: MetaBatch) -> Work:
-    """What `choose_path` needs to know; the kept floats are bounded by weights and their gradients."""
+    """What `choose_path` needs to know; the kept floats are bounded by weights and their gradients, and activations."""
+    size = sum(each.numel() for each in body.parameters())
+    if isinstance(body, Conv4):
+        size += batch.support.features[0, :, 0].numel() * body.config.channels
     return Work(
         tasks=batch.tasks,
         support=batch.support.labels.shape[1],
         steps=inner.config.steps,
         widths=body.widths if isinstance(body, LinearStack) else (),
         convolutional=any(isinstance(each, nn.Conv2d) for each in body.modules()),
-        kept=4 * sum(each.numel() for each in body.parameters()),
+        conv4=isinstance(body, Conv4),
+        kept=4 * size,
         device=batch.class_mask.device.type,
     )
 
@@ -86,6 +92,11 @@ def _losses(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedCon
             raise ConfigError(f"path 'dual' needs a LinearStack, saw {type(body).__name__}; set path to 'auto'")
         dual: Callable[..., Tensor] = _compiled(_dual) if path.compiled else _dual
         return dual(body, inner, batch, speed.checkpoint)
+    if path.name == "images":
+        if not isinstance(body, Conv4):
+            raise ConfigError(f"path 'images' needs a Conv4, saw {type(body).__name__}; set path to 'auto'")
+        start = dict(body.named_parameters())
+        return conv4_loss(start, body.config.groups, inner, batch, checkpoint=speed.checkpoint)
     any_body: Callable[..., Tensor] = _compiled(_any_body) if path.compiled else _any_body
     return any_body(body, inner, batch, path.name == "loop", speed.checkpoint, speed.autocast)
 

@@ -101,23 +101,77 @@ def test_tasks_in_threads_give_the_same_meta_gradient() -> None:
     found = []
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        found.append(gradients_of(fast_maml_loss(body, inner, batch), body, inner))
+        loss = fast_maml_loss(body, inner, batch, SpeedConfig(path="loop"))
+        found.append(gradients_of(loss, body, inner))
         assert torch.get_num_threads() == threads
     torch.set_num_threads(1)
     assert relative_difference(found[1], found[0]) < 1e-6
 
 
-@pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("path", ["vmap", "loop"])
-def test_a_convolutional_body_has_the_meta_gradient_of_a_plain_loop(path: str, order: int) -> None:
+def image_setting(
+    order: int = 2, clip: float = 0.0, size: int = 28, inputs: int = 1, groups: int = 4
+) -> tuple[Conv4, InnerLoop]:
+    """A Conv4 with scales of either sign, and rates that differ by parameter and step."""
     torch.manual_seed(0)
-    body = Conv4(ConvConfig(channels=8), 1, 28, 3).double()
-    config = InnerLoopConfig(steps=2, order=order, clip=0.0)  # type: ignore[arg-type]
+    body = Conv4(ConvConfig(channels=8, groups=groups), inputs, size, 3).double()
+    config = InnerLoopConfig(steps=2, order=order, clip=clip)  # type: ignore[arg-type]
     inner = InnerLoop(config, parameter_names(body)).double()
-    batch = random_tasks(2, 3, 1, 2, (1, 28, 28), DOUBLE)
+    with torch.no_grad():
+        for name, each in body.named_parameters():
+            if each.dim() == 1 and not name.startswith("head"):
+                each.normal_()
+        inner.log_rates += 0.3 * torch.randn(inner.log_rates.shape)
+    return body, inner
+
+
+def image_difference(body: Conv4, inner: InnerLoop, batch: MetaBatch, speed: SpeedConfig) -> float:
     expected = gradients_of(loop_loss(body, inner, batch), body, inner)
-    loss = fast_maml_loss(body, inner, batch, SpeedConfig(path=path, compile="off"))  # type: ignore[arg-type]
-    assert relative_difference(gradients_of(loss, body, inner), expected) < 1e-8
+    return relative_difference(gradients_of(fast_maml_loss(body, inner, batch, speed), body, inner), expected)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("clip", [0.0, 0.2])
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("path", ["images", "vmap", "loop"])
+def test_a_convolutional_body_has_the_meta_gradient_of_a_plain_loop(
+    path: str, checkpoint: bool, clip: float, order: int
+) -> None:
+    body, inner = image_setting(order, clip)
+    speed = SpeedConfig(path=path, checkpoint=checkpoint, compile="off")  # type: ignore[arg-type]
+    assert image_difference(body, inner, random_tasks(2, 3, 1, 2, (1, 28, 28), DOUBLE), speed) < 1e-8
+
+
+@pytest.mark.parametrize("size", [16, 21, 30])
+@pytest.mark.parametrize(("inputs", "groups"), [(1, 0), (3, 2), (6, 0), (6, 8)])
+def test_images_of_any_size_and_depth_have_the_meta_gradient_of_a_plain_loop(
+    size: int, inputs: int, groups: int
+) -> None:
+    body, inner = image_setting(size=size, inputs=inputs, groups=groups)
+    batch = random_tasks(2, 3, 1, 2, (inputs, size, size), DOUBLE)
+    assert image_difference(body, inner, batch, SpeedConfig(path="images")) < 1e-8
+
+
+def test_a_blank_background_has_the_meta_gradient_of_a_plain_loop() -> None:
+    body, inner = image_setting()
+    batch = random_tasks(2, 3, 1, 2, (1, 28, 28), DOUBLE)
+    for each in (batch.support, batch.query):  # all pixels of a square are equal there: the first one counts
+        each.features[..., 5:, :] = 0.0
+    assert image_difference(body, inner, batch, SpeedConfig(path="images")) < 1e-8
+
+
+def test_padded_images_and_many_queries_change_nothing() -> None:
+    body, inner = image_setting(size=16)
+    batch = bucketed(random_tasks(2, 3, 3, 71, (1, 16, 16), DOUBLE), pad_ways=False)
+    assert batch.support.mask.sum() < batch.support.mask.numel() and batch.query.labels.shape[1] > 200
+    assert image_difference(body, inner, batch, SpeedConfig(path="images")) < 1e-8
+
+
+def test_images_are_scored_without_gradients() -> None:
+    body, inner = image_setting()
+    batch = random_tasks(2, 3, 1, 2, (1, 28, 28), DOUBLE)
+    expected = loop_loss(body, inner, batch)
+    with torch.no_grad():
+        assert torch.allclose(fast_maml_loss(body, inner, batch, SpeedConfig(path="images")), expected)
 
 
 def test_protonet_has_the_gradient_of_a_plain_loop_whatever_the_padding() -> None:

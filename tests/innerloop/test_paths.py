@@ -24,6 +24,7 @@ def work(**changes: object) -> Work:
         "steps": 5,
         "widths": (256, 256, 5),
         "convolutional": False,
+        "conv4": False,
         "kept": 10**6,
         "device": "cpu",
     }
@@ -36,7 +37,9 @@ def test_the_path_follows_from_the_work() -> None:
     assert choose_path(work(support=500), auto).name == "vmap"  # the changes' rank exceeds the layer's
     assert choose_path(work(widths=()), auto).name == "vmap"
     assert choose_path(work(widths=(), convolutional=True), auto).name == "loop"
-    assert choose_path(work(widths=(), convolutional=True, device="cuda"), auto).name == "vmap"
+    assert choose_path(work(widths=(), convolutional=True, conv4=True), auto).name == "images"
+    assert choose_path(work(widths=(), convolutional=True, conv4=True), SpeedConfig(autocast=True)).name == "loop"
+    assert choose_path(work(widths=(), convolutional=True, conv4=True, device="cuda"), auto).name == "vmap"
     assert choose_path(work(), SpeedConfig(autocast=True)).name == "vmap"
     assert choose_path(work(), SpeedConfig(path="loop")).name == "loop"
 
@@ -54,6 +57,8 @@ def test_tasks_are_chunked_when_their_graphs_would_not_fit() -> None:
     assert choose_path(work(kept=10**12), SpeedConfig()).chunk == 1
     assert choose_path(work(), SpeedConfig(task_chunk=7)).chunk == 7
     assert choose_path(work(widths=(), convolutional=True), SpeedConfig()).chunk == 1
+    assert choose_path(work(widths=(), convolutional=True, conv4=True), SpeedConfig()).chunk == 8
+    assert choose_path(work(widths=(), convolutional=True, conv4=True, kept=10**8), SpeedConfig()).chunk == 2
 
 
 def test_the_dual_form_of_another_body_is_an_error() -> None:
@@ -61,6 +66,13 @@ def test_the_dual_form_of_another_body_is_an_error() -> None:
     inner = InnerLoop(InnerLoopConfig(), parameter_names(body))
     with pytest.raises(ConfigError, match="needs a LinearStack, saw Conv4"):
         fast_maml_loss(body, inner, random_tasks(1, 5, 1, 1, (1, 16, 16), torch.float32), SpeedConfig(path="dual"))
+
+
+def test_the_path_for_images_of_another_body_is_an_error() -> None:
+    body = LinearStack(StackConfig(widths=(4,)), 8, 5)
+    inner = InnerLoop(InnerLoopConfig(), parameter_names(body))
+    with pytest.raises(ConfigError, match="needs a Conv4, saw LinearStack"):
+        fast_maml_loss(body, inner, random_tasks(1, 5, 1, 1, (8,), torch.float32), SpeedConfig(path="images"))
 
 
 @pytest.mark.parametrize("size", [1, 3, 17, 25, 129, 1000])
