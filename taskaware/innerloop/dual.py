@@ -41,8 +41,11 @@ class TaskLayer(Protocol):
     def pull(self, gradient: Tensor) -> Tensor:
         """The gradient at its inputs: [T, S, O] -> [T, S, I]."""
 
-    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
-        """One step of SGD from the support inputs [T, S, I] and gradients [T, S, O]; rates [] or [T, 1, 1]."""
+    def step(self, inputs: Tensor, gradient: Tensor, weight_factor: Tensor, bias_factor: Tensor) -> None:
+        """One step of SGD from the support inputs [T, S, I] and gradients [T, S, O]; factors [] or [T, 1, 1].
+
+        A factor is a rate with its sign turned: products that are added have a cheaper gradient than ones subtracted.
+        """
 
 
 @final
@@ -59,7 +62,7 @@ class FirstLayer:
         start, gram = self._known if self._known and inputs is self._support else self._against(inputs)
         if self._change is None:
             return start
-        return (start - self._shift).baddbmm_(gram, self._change, alpha=-1)
+        return (start + self._shift).baddbmm_(gram, self._change)
 
     def _against(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """What the layer made of its inputs before any step [T, R, O]; their products with the support [T, R, S]."""
@@ -71,12 +74,12 @@ class FirstLayer:
     def pull(self, gradient: Tensor) -> Tensor:
         raise AssertionError("nothing lies below the first layer")
 
-    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
+    def step(self, inputs: Tensor, gradient: Tensor, weight_factor: Tensor, bias_factor: Tensor) -> None:
         if self._change is None:
-            self._change = weight_rate * gradient
+            self._change = weight_factor * gradient
         else:
-            self._change = torch.addcmul(self._change, gradient, weight_rate)
-        self._shift = self._shift + bias_rate * gradient.sum(1, keepdim=True)
+            self._change = torch.addcmul(self._change, gradient, weight_factor)
+        self._shift = self._shift + bias_factor * gradient.sum(1, keepdim=True)
 
 
 @final
@@ -89,28 +92,28 @@ class DualLayer:
 
     def forward(self, inputs: Tensor) -> Tensor:
         result = linear(inputs, *self._layer)
-        for seen, gradient, weight_rate, bias_rate in self._steps:
-            shares = torch.addcmul(bias_rate, inputs @ seen.mT, weight_rate)  # the bias: one more input, always 1
-            result = result.baddbmm_(shares, gradient, alpha=-1)
+        for seen, gradient, weight_factor, bias_factor in self._steps:
+            shares = torch.addcmul(bias_factor, inputs @ seen.mT, weight_factor)  # the bias: one more input, always 1
+            result = result.baddbmm_(shares, gradient)
         return result
 
     def pull(self, gradient: Tensor) -> Tensor:
         result = pull_back(gradient, self._layer[0])
-        for seen, past, weight_rate, _ in self._steps:
-            result = result.baddbmm_((gradient @ past.mT) * weight_rate, seen, alpha=-1)
+        for seen, past, weight_factor, _ in self._steps:
+            result = result.baddbmm_((gradient @ past.mT) * weight_factor, seen)
         return result
 
-    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
-        # rates go to the small products, one for each past example [T, 1, S], rather than to the wide gradients
+    def step(self, inputs: Tensor, gradient: Tensor, weight_factor: Tensor, bias_factor: Tensor) -> None:
+        # factors go to the small products, one for each past example [T, 1, S], rather than to the wide gradients
         shape = (len(inputs), 1, inputs.shape[1])
-        self._steps.append((inputs, gradient, weight_rate.expand(shape), bias_rate.expand(shape)))
+        self._steps.append((inputs, gradient, weight_factor.expand(shape), bias_factor.expand(shape)))
 
     def join(self) -> None:
         """Puts all steps side by side: one product instead of K, worth its copy for the queries."""
         if len(self._steps) > 1:
-            inputs, gradients, weight_rates, bias_rates = zip(*self._steps, strict=True)
-            rates = torch.cat(weight_rates, 2), torch.cat(bias_rates, 2)
-            self._steps = [(torch.cat(inputs, 1), torch.cat(gradients, 1), *rates)]
+            inputs, gradients, weight_factors, bias_factors = zip(*self._steps, strict=True)
+            factors = torch.cat(weight_factors, 2), torch.cat(bias_factors, 2)
+            self._steps = [(torch.cat(inputs, 1), torch.cat(gradients, 1), *factors)]
 
 
 @final
@@ -127,9 +130,9 @@ class ExplicitLayer:
     def pull(self, gradient: Tensor) -> Tensor:
         return gradient @ self._weight
 
-    def step(self, inputs: Tensor, gradient: Tensor, weight_rate: Tensor, bias_rate: Tensor) -> None:
-        self._weight = torch.baddbmm(self._weight, (weight_rate * gradient).mT, inputs, alpha=-1)
-        self._bias = self._bias - bias_rate * gradient.sum(1, keepdim=True)
+    def step(self, inputs: Tensor, gradient: Tensor, weight_factor: Tensor, bias_factor: Tensor) -> None:
+        self._weight = torch.baddbmm(self._weight, (weight_factor * gradient).mT, inputs)
+        self._bias = self._bias + bias_factor * gradient.sum(1, keepdim=True)
 
 
 def dual_logits(
@@ -181,9 +184,10 @@ def _replayed(
 
 
 def _take(tasks: Sequence[TaskLayer], moves: Sequence[Move], rates: Tensor) -> None:
+    factors = -rates
     for index, (layer, move) in enumerate(zip(tasks, moves, strict=True)):
         inputs, gradient, weight_share, bias_share = move
-        layer.step(inputs, gradient, rates[2 * index] * weight_share, rates[2 * index + 1] * bias_share)
+        layer.step(inputs, gradient, factors[2 * index] * weight_share, factors[2 * index + 1] * bias_share)
 
 
 def _through(tasks: Sequence[TaskLayer], features: Tensor) -> list[Tensor]:
