@@ -32,11 +32,6 @@ class LinearStack(nn.Module):
         sizes = (dimension, *config.widths, outputs)
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Output widths of all layers."""
-        return tuple(len(bias) for _, bias in self.pairs())
-
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
         """(weight [O, I], bias [O]) of every layer, in the order of named_parameters."""
         parameters = list(self.parameters())

@@ -33,10 +33,11 @@ register_value(Modulation)
 
 @dataclass(frozen=True, kw_only=True)
 class Switches:
-    """Parts of the conditioner that an ablation turns off: FiLM on the body, and the words' share in prototypes."""
+    """What an ablation turns off: FiLM on the body, the words' share in prototypes, and following clear examples."""
 
     film: bool = True
     prior: bool = True
+    clear: bool = True
 
 
 Lifter = Callable[[Tensor], Tensor]  # code [..., 2H] -> the same features in the space of that code [..., D]
@@ -54,6 +55,8 @@ class Space(Protocol):
 
 class Conditioner(Protocol):
     """One task in, its modulation out; pure, so that torch.func maps it over a meta-batch."""
+
+    switches: Switches
 
     def __call__(self, support: Examples, context: TaskContext, space: Space) -> Modulation:
         """Reads the support set [S, W] and the context; never sees queries."""

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import nn
 
-from taskaware.conditioners.base import Modulation, Space
+from taskaware.conditioners.base import Modulation, Space, Switches
 from taskaware.core.values import Examples, TaskContext
 
 
@@ -18,6 +18,7 @@ class NoConditioner(nn.Module):
 
     def __init__(self, code_width: int) -> None:
         super().__init__()
+        self.switches = Switches()
         self.code = nn.Parameter(torch.zeros(code_width))
 
     def forward(self, support: Examples, context: TaskContext, space: Space) -> Modulation:

@@ -53,7 +53,17 @@ _SALAD = [
     "hammer",
 ]
 
-Factor = Literal["description", "wordings", "background", "label texts", "memory", "film", "prototypes", "attribution"]
+Factor = Literal[
+    "description",
+    "wordings",
+    "background",
+    "label texts",
+    "memory",
+    "film",
+    "prototypes",
+    "clear examples",
+    "attribution",
+]
 FACTORS: tuple[Factor, ...] = get_args(Factor)
 
 
@@ -70,6 +80,7 @@ def build_arms(
         "memory": lambda: {"memory: off": Condition(memory="off"), "memory: random": Condition(memory="random")},
         "film": lambda: {"FiLM: off": Condition(switches=Switches(film=False))},
         "prototypes": lambda: {"prototype modulation: off": Condition(switches=Switches(prior=False))},
+        "clear examples": lambda: {"clear examples: not followed": Condition(switches=Switches(clear=False))},
         "attribution": _attribution,
     }
     for factor in factors:

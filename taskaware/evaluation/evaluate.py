@@ -85,14 +85,11 @@ def draw_episodes(
 def score(model: TaskAware, draws: Sequence[Draw], condition: Condition = Condition()) -> Scores:
     """Runs the model over drawn episodes under one condition."""
     conditioner = model.learner.conditioner
-    before = getattr(conditioner, "switches", None)
-    if before is not None:
-        conditioner.switches = condition.switches
+    before, conditioner.switches = conditioner.switches, condition.switches
     try:
         parts = [_chunk(model, draws[start : start + _CHUNK], condition) for start in range(0, len(draws), _CHUNK)]
     finally:
-        if before is not None:
-            conditioner.switches = before
+        conditioner.switches = before
     return Scores(*(np.concatenate([getattr(part, name) for part in parts]) for name in Scores.__dataclass_fields__))
 
 

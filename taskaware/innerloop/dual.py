@@ -8,8 +8,8 @@ with H_j [S, I] the layer's support inputs at step j and G_j [S, O] the gradient
 product with W (one large matrix product), the rest are products with S x S matrices. The inner backward pass is written
 out, so that the outer gradient is an ordinary one: no double backward, and torch.compile can take the whole step.
 
-The first layer's inputs never change: its S x S matrix is computed once. The last layer, when narrower than the support
-set, is cheaper as explicit weights. Steps, learned rates and clipping are those of `InnerLoop`.
+The first layer's inputs never change: its S x S matrix is computed once. Layers that are small beside the rank S K of
+their change, such as the last, are cheaper as explicit weights. Steps, rates and clipping are those of `InnerLoop`.
 
 Shapes: T tasks, S support, Q query, R = S or Q, I inputs and O outputs of a layer, N ways, K inner steps.
 """
@@ -30,6 +30,10 @@ Linear = tuple[Tensor, Tensor]
 """weight [O, I], bias [O]."""
 Move = tuple[Tensor, Tensor, Tensor, Tensor]
 """A layer's inputs [T, S, I], the gradient at its outputs [T, S, O], and what clipping leaves of weight and bias."""
+
+# Where per-task weights take over (measured with scripts/benchmark_speed.py, growth): what one row costs by the outer
+# products, S K (I + O), beside what it costs by the weights, I O; and the first layer's S beside I.
+_LARGEST_CHANGE, _LARGEST_GRAM = 1.4, 2.0
 
 
 class TaskLayer(Protocol):
@@ -118,21 +122,25 @@ class DualLayer:
 
 @final
 class ExplicitLayer:
-    """A narrow layer: per-task weights [T, O, I] and bias [T, 1, O]."""
+    """A layer that costs less with per-task weights [T, O, I] and biases [T, 1, O]."""
 
-    def __init__(self, layer: Linear, tasks: int) -> None:
-        self._weight = layer[0].expand(tasks, -1, -1)
-        self._bias = layer[1].expand(tasks, 1, -1)
+    def __init__(self, layer: Linear) -> None:
+        self._layer = layer
+        self._own: Linear | None = None  # every task's, from the first step on
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return torch.baddbmm(self._bias, inputs, self._weight.mT)
+        if self._own is None:
+            return linear(inputs, *self._layer)
+        weight, bias = self._own
+        return torch.baddbmm(bias, inputs, weight.mT)
 
     def pull(self, gradient: Tensor) -> Tensor:
-        return gradient @ self._weight
+        return pull_back(gradient, self._layer[0]) if self._own is None else gradient @ self._own[0]
 
     def step(self, inputs: Tensor, gradient: Tensor, weight_factor: Tensor, bias_factor: Tensor) -> None:
-        self._weight = torch.baddbmm(self._weight, (weight_factor * gradient).mT, inputs)
-        self._bias = self._bias + bias_factor * gradient.sum(1, keepdim=True)
+        weight, bias = self._own or (self._layer[0].expand(len(inputs), -1, -1), self._layer[1])
+        change = bias_factor * gradient.sum(1, keepdim=True)
+        self._own = torch.baddbmm(weight, (weight_factor * gradient).mT, inputs), bias + change
 
 
 def dual_logits(
@@ -156,7 +164,7 @@ def _adapted(
     """The layers after all inner steps, and the moves that each step made."""
     wanted = targets(batch.support, batch.ways)
     record: list[list[Move]] = []
-    tasks = _born(layers, batch.support.features)
+    tasks = _born(layers, batch.support.features, len(rates))
     for step in range(len(rates)):
         if checkpoint:
             record.append(_recomputed_moves(layers, rates, record, batch, wanted, clip))
@@ -166,18 +174,22 @@ def _adapted(
     return tasks, record
 
 
-def _born(layers: Sequence[Linear], support: Tensor) -> list[TaskLayer]:
-    result: list[TaskLayer] = [FirstLayer(layers[0], support)]
-    for layer in layers[1:]:
-        narrow = layer[0].shape[0] <= support.shape[1]
-        result.append(ExplicitLayer(layer, len(support)) if narrow else DualLayer(layer))
+def _born(layers: Sequence[Linear], support: Tensor, steps: int) -> list[TaskLayer]:
+    size = support.shape[1]
+    first, *others = layers
+    result: list[TaskLayer] = [
+        FirstLayer(first, support) if size <= _LARGEST_GRAM * first[0].shape[1] else ExplicitLayer(first)
+    ]
+    for layer in others:
+        cheap = size * steps * sum(layer[0].shape) <= _LARGEST_CHANGE * layer[0].numel()
+        result.append(DualLayer(layer) if cheap else ExplicitLayer(layer))
     return result
 
 
 def _replayed(
     layers: Sequence[Linear], rates: Tensor, record: Sequence[Sequence[Move]], support: Tensor
 ) -> list[TaskLayer]:
-    tasks = _born(layers, support)
+    tasks = _born(layers, support, len(rates))
     for moves, rate in zip(record, rates, strict=False):
         _take(tasks, moves, rate)
     return tasks

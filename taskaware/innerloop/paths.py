@@ -24,17 +24,15 @@ class Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What there is to do: T tasks of S support examples, K steps, the numbers of parameters and their kinds.
+    """What there is to do: T tasks, K steps, and the kind of body.
 
-    widths: output widths of a stack of linear layers, empty for any other body; convolutional: per-task weights would
-    become grouped convolutions; conv4: the body is one that has operations of its own; kept: floats that one task and
-    step keep for the outer gradient.
+    linear: a stack of linear layers; convolutional: per-task weights would become grouped convolutions; conv4: the body
+    is one that has operations of its own; kept: floats that one task and step keep for the outer gradient.
     """
 
     tasks: int
-    support: int
     steps: int
-    widths: tuple[int, ...]
+    linear: bool
     convolutional: bool
     conv4: bool
     kept: int
@@ -52,8 +50,7 @@ def choose_path(work: Work, speed: SpeedConfig) -> Path:
 
 
 def _name(work: Work, speed: SpeedConfig) -> Literal["dual", "images", "vmap", "loop"]:
-    # K steps of rank S each must stay below the rank of the layer that they change
-    if work.widths and not speed.autocast and work.support * work.steps <= 2 * max(work.widths):
+    if work.linear and not speed.autocast:
         return "dual"
     if work.conv4 and work.device == "cpu" and not speed.autocast:
         return "images"

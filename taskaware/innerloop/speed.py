@@ -10,8 +10,8 @@ from taskaware.core.config import AutoOnOff, Config
 class SpeedConfig(Config):
     """How, not what: every setting gives the same meta-gradient (bf16: up to its rounding).
 
-    path: dual (linear stacks: per-task weights are never formed), images (Conv4 on a CPU: all tasks' images in one
-    tensor), vmap (any body, all tasks at once), loop (any body, task by task); auto chooses.
+    path: dual (linear stacks: per-task weights are formed only where they are small), images (Conv4 on a CPU: all
+    tasks' images in one tensor), vmap (any body, all tasks at once), loop (any body, task by task); auto chooses.
     compile: torch.compile the step (images excepted); auto does where that was measured to pay. checkpoint: recompute
     each inner step in the outer backward instead of keeping its activations. task_chunk: tasks whose graphs are alive
     together (auto = all that fit). autocast: bf16 matrix products in the body, with float32 inner updates.

@@ -51,6 +51,7 @@ class LogisticHead(Learner):
     ) -> Tensor:
         gate, scale, class_mask = modulation.gate, self.body.scale(), context.class_mask
         clear = (separation(embedded, targets, class_mask, scale).detach() - _CLEAR).clamp_min(0)
+        clear = clear * float(self.conditioner.switches.clear)
         fitted = fit_logistic(
             weight,
             embedded,

@@ -76,9 +76,8 @@ def maml_work(body: nn.Module, inner: InnerLoop, batch: MetaBatch) -> Work:
         size += batch.support.features[0, :, 0].numel() * body.config.channels
     return Work(
         tasks=batch.tasks,
-        support=batch.support.labels.shape[1],
         steps=inner.config.steps,
-        widths=body.widths if isinstance(body, LinearStack) else (),
+        linear=isinstance(body, LinearStack),
         convolutional=any(isinstance(each, nn.Conv2d) for each in body.modules()),
         conv4=isinstance(body, Conv4),
         kept=4 * size,

@@ -19,7 +19,7 @@ from taskaware.evaluation.arms import FACTORS, build_arms
 from taskaware.evaluation.baselines import baseline_predictions
 from taskaware.evaluation.evaluate import Condition, draw_episodes, evaluate, score
 from taskaware.evaluation.results import contrasts
-from taskaware.learners import LearnerConfig
+from taskaware.learners import LearnerConfig, build_learner
 from taskaware.pipeline import ModelConfig, RetrievalConfig, TaskAware
 from taskaware.report import write_report
 
@@ -104,6 +104,16 @@ def test_an_arm_may_show_more_background_than_the_task_has(model: TaskAware, tas
 
     draws = draw_episodes(task, way=3, shots=1, episodes=4, seed=0)
     assert len(score(model, draws, Condition(words=tell)).accuracy) == 4
+
+
+def test_clear_examples_are_followed_by_the_logistic_head_alone(model: TaskAware, task: EncodedTask) -> None:
+    arms = build_arms(["clear examples"], [task], model.encoder, np.zeros((0, 64), np.float32))
+    draws = draw_episodes(task, way=3, shots=3, episodes=5, seed=0)
+    for name, same in (("protonet", True), ("logistic", False)):
+        learner = build_learner(LearnerConfig(name=name), model.encoder.dimension, model.encoder.width)
+        other = TaskAware(model.config, model.encoder, learner, model.memory)
+        found = [score(other, draws, arms[arm]).confidence for arm in ("true", "clear examples: not followed")]
+        assert np.allclose(*found) == same
 
 
 def test_scoring_under_a_switch_leaves_the_model_as_it_was(model: TaskAware, task: EncodedTask) -> None:

@@ -43,10 +43,10 @@ def test_kept_memory_grows_linearly_in_inner_steps(path: str) -> None:
     speed = SpeedConfig(path=path, compile="off", task_chunk=3)  # type: ignore[arg-type]
     batch = random_tasks(3, 5, 1, 3, (32,), torch.float64)
     kept = {}
-    for steps in (4, 8, 16):
+    for steps in (2, 4, 8):  # more would change the kind of the middle layer
         body, inner = setting(steps)
         kept[steps] = kept_bytes(fast_maml_loss(body, inner, batch, speed))
-    first, second = kept[8] - kept[4], kept[16] - kept[8]
+    first, second = kept[4] - kept[2], kept[8] - kept[4]
     assert first > 0 and second < 2.4 * first
 
 

@@ -8,6 +8,7 @@ from taskaware.bodies.conv4 import Conv4, ConvConfig
 from taskaware.bodies.mlp_stack import LinearStack, StackConfig
 from taskaware.core.values import Examples
 from taskaware.innerloop import InnerLoop, InnerLoopConfig
+from taskaware.innerloop.dual import _born
 from taskaware.innerloop.meta_batch import MetaBatch, bucketed
 from taskaware.innerloop.speed import SpeedConfig
 from taskaware.learners.vectors import fast_maml_loss, fast_protonet_loss, parameter_names
@@ -43,13 +44,13 @@ def differences(body: LinearStack, inner: InnerLoop, batch: MetaBatch, speed: Sp
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("clip", [0.0, 0.2])
 @pytest.mark.parametrize("checkpoint", [False, True])
-@pytest.mark.parametrize("path", ["dual", "vmap", "loop"])
+@pytest.mark.parametrize(("path", "shots"), [("dual", 1), ("dual", 4), ("dual", 12), ("vmap", 2), ("loop", 2)])
 def test_every_path_gives_the_meta_gradient_of_a_plain_loop(
-    path: str, checkpoint: bool, clip: float, order: int
+    path: str, shots: int, checkpoint: bool, clip: float, order: int
 ) -> None:
     body, inner = stack_of(order, clip)
     speed = SpeedConfig(path=path, checkpoint=checkpoint, compile="off")  # type: ignore[arg-type]
-    single, double = differences(body, inner, random_tasks(3, 5, 2, 4, (24,), DOUBLE), speed)
+    single, double = differences(body, inner, random_tasks(3, 5, shots, 4, (24,), DOUBLE), speed)
     assert single < 1e-4 and double < 1e-10
 
 
@@ -59,6 +60,17 @@ def test_the_dual_form_takes_stacks_of_any_depth(widths: tuple[int, ...]) -> Non
     speed = SpeedConfig(path="dual", compile="off")
     single, double = differences(body, inner, random_tasks(2, 5, 2, 3, (24,), DOUBLE), speed)
     assert single < 1e-4 and double < 1e-10
+
+
+def test_layers_that_are_small_beside_their_change_get_weights_of_their_own() -> None:
+    layers = stack_of(2, widths=(64, 64))[0].pairs()
+
+    def kinds(support: int, steps: int) -> list[str]:
+        return [type(each).__name__ for each in _born(layers, torch.zeros(2, support, 24), steps)]
+
+    assert kinds(5, 3) == ["FirstLayer", "DualLayer", "ExplicitLayer"]  # the last layer has 5 outputs
+    assert kinds(20, 3) == ["FirstLayer", "ExplicitLayer", "ExplicitLayer"]
+    assert kinds(60, 3) == ["ExplicitLayer"] * 3  # more examples than twice the 24 inputs
 
 
 def test_without_steps_nothing_is_adapted() -> None:

@@ -20,9 +20,8 @@ from taskaware.learners.vectors import fast_maml_loss, fast_protonet_loss, param
 def work(**changes: object) -> Work:
     values: dict[str, object] = {
         "tasks": 16,
-        "support": 25,
         "steps": 5,
-        "widths": (256, 256, 5),
+        "linear": True,
         "convolutional": False,
         "conv4": False,
         "kept": 10**6,
@@ -34,12 +33,11 @@ def work(**changes: object) -> Work:
 def test_the_path_follows_from_the_work() -> None:
     auto = SpeedConfig()
     assert choose_path(work(), auto).name == "dual"
-    assert choose_path(work(support=500), auto).name == "vmap"  # the changes' rank exceeds the layer's
-    assert choose_path(work(widths=()), auto).name == "vmap"
-    assert choose_path(work(widths=(), convolutional=True), auto).name == "loop"
-    assert choose_path(work(widths=(), convolutional=True, conv4=True), auto).name == "images"
-    assert choose_path(work(widths=(), convolutional=True, conv4=True), SpeedConfig(autocast=True)).name == "loop"
-    assert choose_path(work(widths=(), convolutional=True, conv4=True, device="cuda"), auto).name == "vmap"
+    assert choose_path(work(linear=False), auto).name == "vmap"
+    assert choose_path(work(linear=False, convolutional=True), auto).name == "loop"
+    assert choose_path(work(linear=False, convolutional=True, conv4=True), auto).name == "images"
+    assert choose_path(work(linear=False, convolutional=True, conv4=True), SpeedConfig(autocast=True)).name == "loop"
+    assert choose_path(work(linear=False, convolutional=True, conv4=True, device="cuda"), auto).name == "vmap"
     assert choose_path(work(), SpeedConfig(autocast=True)).name == "vmap"
     assert choose_path(work(), SpeedConfig(path="loop")).name == "loop"
 
@@ -56,9 +54,9 @@ def test_tasks_are_chunked_when_their_graphs_would_not_fit() -> None:
     assert choose_path(work(kept=10**8), SpeedConfig()).chunk == 2
     assert choose_path(work(kept=10**12), SpeedConfig()).chunk == 1
     assert choose_path(work(), SpeedConfig(task_chunk=7)).chunk == 7
-    assert choose_path(work(widths=(), convolutional=True), SpeedConfig()).chunk == 1
-    assert choose_path(work(widths=(), convolutional=True, conv4=True), SpeedConfig()).chunk == 8
-    assert choose_path(work(widths=(), convolutional=True, conv4=True, kept=10**8), SpeedConfig()).chunk == 2
+    assert choose_path(work(linear=False, convolutional=True), SpeedConfig()).chunk == 1
+    assert choose_path(work(linear=False, convolutional=True, conv4=True), SpeedConfig()).chunk == 8
+    assert choose_path(work(linear=False, convolutional=True, conv4=True, kept=10**8), SpeedConfig()).chunk == 2
 
 
 def test_the_dual_form_of_another_body_is_an_error() -> None:
