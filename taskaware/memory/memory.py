@@ -3,39 +3,26 @@
 import threading
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import final
-
-import numpy as np
 
 from taskaware.core.errors import MemoryStoreError
 from taskaware.core.files import atomic_folder
 from taskaware.memory.connection import explain
 from taskaware.memory.exclusions import RowMap
 from taskaware.memory.index import Hits, VectorIndex, sidecar
-from taskaware.memory.overlap import label_similarity
-from taskaware.memory.records import Exclusion, Floats, Integers, Snapshot, TaskRecord
+from taskaware.memory.records import Exclusion, Floats, Snapshot, TaskRecord
 from taskaware.memory.store import TaskStore
 from taskaware.memory.transfer import read_records, write_records
 from taskaware.memory.verify import index_problems, store_problems
+from taskaware.memory.view import MemoryView
 
 STORE = "memory.sqlite"
 TASK_INDEX = "tasks.faiss"
 CLASS_INDEX = "classes.faiss"
 
 _NOTHING = Exclusion()
-
-
-@dataclass(frozen=True)
-class _View:
-    """Everything a search needs, derived from one state of the store."""
-
-    snapshot: Snapshot
-    rows: RowMap
-    tasks: VectorIndex
-    classes: VectorIndex
 
 
 @final
@@ -50,7 +37,7 @@ class TaskMemory:
         self._folder = folder
         self._lock = threading.RLock()
         self._snapshot: Snapshot | None = None
-        self._view: _View | None = None
+        self._view: MemoryView | None = None
         self._index_due = False
         self.fingerprint = store.fingerprint
         self.dimension = store.dimension
@@ -112,26 +99,15 @@ class TaskMemory:
             return self._snapshot
 
     def search_tasks(self, queries: Floats, k: int, exclude: Exclusion = _NOTHING) -> Hits:
-        """The k tasks whose embeddings are nearest to each of queries [Q, D]; rows point into the snapshot's tasks."""
-        view = self._current()
-        return view.tasks.search(self._checked(queries), k, view.rows.tasks(exclude))
+        """As `MemoryView.search_tasks`, in the present state."""
+        return self.view().search_tasks(queries, k, exclude)
 
     def search_classes(self, queries: Floats, k: int, exclude: Exclusion = _NOTHING) -> Hits:
-        """The k classes whose text embeddings are nearest to queries [Q, D]; rows point into the snapshot's classes."""
-        view = self._current()
-        return view.classes.search(self._checked(queries), k, view.rows.classes(exclude))
+        """As `MemoryView.search_classes`, in the present state."""
+        return self.view().search_classes(queries, k, exclude)
 
-    def label_similarity(self, texts: Floats, task_rows: Integers) -> Floats:
-        """How near the classes of the tasks in task_rows [K] are to texts [N, D], as `overlap` defines it -> [K]."""
-        return label_similarity(self.snapshot(), self._checked(texts), task_rows)
-
-    def _checked(self, queries: Floats) -> Floats:
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
-        if queries.ndim != 2 or queries.shape[1] != self.dimension or not np.isfinite(queries).all():
-            raise MemoryStoreError(f"expected finite queries [Q, {self.dimension}], saw shape {queries.shape}")
-        return queries
-
-    def _current(self) -> _View:
+    def view(self) -> MemoryView:
+        """The present state, as it will answer for as long as somebody holds it; cached until the next write."""
         view = self._view
         if view is not None:
             return view
@@ -140,7 +116,7 @@ class TaskMemory:
                 snapshot = self.snapshot()
                 tasks = self._index(TASK_INDEX, snapshot.task_embeddings, snapshot.checksum)
                 classes = self._index(CLASS_INDEX, snapshot.class_texts, snapshot.checksum)
-                self._view = _View(snapshot, RowMap(snapshot), tasks, classes)
+                self._view = MemoryView(snapshot, RowMap(snapshot), tasks, classes)
                 self._index_due = False
             return self._view
 
@@ -164,7 +140,7 @@ class TaskMemory:
         if self._folder and folder.resolve() == self._folder.resolve():
             raise MemoryStoreError(f"{folder}: this memory lies there already; name another folder to copy to")
         with self._lock, explain(str(folder)), atomic_folder(folder) as temporary:
-            view = self._current()
+            view = self.view()
             self._store.copy_to(temporary / STORE)
             view.tasks.write(temporary / TASK_INDEX, view.snapshot.checksum)
             view.classes.write(temporary / CLASS_INDEX, view.snapshot.checksum)
@@ -194,7 +170,7 @@ class TaskMemory:
         with self._lock:
             try:
                 if self._index_due and self._folder:
-                    self._current()
+                    self.view()
             finally:
                 self._store.close()
 

@@ -30,7 +30,6 @@ class Situation:
     context: TaskContext
     words: Words
     library: Library
-    memory_ids: NDArray[np.str_]
     exclude: Exclusion
 
 

@@ -41,8 +41,9 @@ def _past_tasks(task: "AdaptedTask", situation: "Situation") -> tuple[PastTask, 
     rows = find_tasks(situation.library, situation.words, task.config.retrieval, situation.exclude)
     similarity = situation.context.neighbours.task_similarity.tolist()
     attention = task.adapted.modulation.attention.tolist()
+    ids = situation.library.memory.snapshot.task_ids
     found = [
-        PastTask(str(situation.memory_ids[row]), similarity[slot][0], similarity[slot][1], attention[slot])
+        PastTask(str(ids[row]), similarity[slot][0], similarity[slot][1], attention[slot])
         for slot, row in enumerate(rows)
         if row >= 0
     ]
@@ -69,7 +70,7 @@ def _effects(task: "AdaptedTask", situation: "Situation") -> tuple[Effect, ...]:
 
 def _used(situation: "Situation") -> list[str]:
     described, background, labels = situation.words.present
-    used = (described, background, labels, len(situation.memory_ids) > 0, len(situation.support.mask) > 0)
+    used = (described, background, labels, len(situation.library.memory) > 0, len(situation.support.mask) > 0)
     return [source for source, present in zip(SOURCES, used, strict=True) if present]
 
 

@@ -1,7 +1,6 @@
 """The one place where encoder, memory, conditioner and learner are wired: TaskAware."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import final
 
@@ -42,6 +41,7 @@ class TaskAware:
         self.encoder = encoder
         self.learner = learner.eval()
         self.memory = memory
+        self._library: Library | None = None
 
     @classmethod
     def fresh(cls, config: ModelConfig, memory: TaskMemory | None = None) -> "TaskAware":
@@ -70,13 +70,16 @@ class TaskAware:
         """Where the learner computes."""
         return self.learner.body.log_scale.device
 
-    @cached_property
+    @property
     def library(self) -> Library:
-        """The memory with its tasks' codes; `remember` renews it."""
-        codes = torch.from_numpy(np.array(self.memory.snapshot().task_adapters))
-        if codes.shape[1] != self.learner.body.code_width:
-            codes = codes.new_zeros(len(codes), self.learner.body.code_width)
-        return Library(self.memory, codes)
+        """The memory as it is now, with its tasks' codes."""
+        view, known = self.memory.view(), self._library
+        if known is None or known.memory is not view:
+            codes = torch.from_numpy(np.array(view.snapshot.task_adapters))
+            if codes.shape[1] != self.learner.body.code_width:
+                codes = codes.new_zeros(len(codes), self.learner.body.code_width)
+            known = self._library = Library(view, codes)
+        return known
 
     def adapt(self, card: TaskCard | str | Path, examples: Table | ExampleRows = ()) -> AdaptedTask:
         """Learns a task from its words and 0 or more (text, label) examples; takes milliseconds.
@@ -98,10 +101,10 @@ class TaskAware:
         words = first_words(task)
         shape = Shape(len(task.classes), len(task.labels), 0, len(words.background))
         exclude = Exclusion(tasks=frozenset({task.id}))
-        context = context_of(words, shape, self.library, self.config.retrieval, exclude, self.whole_code())
+        library = self.library
+        context = context_of(words, shape, library, self.config.retrieval, exclude, self.whole_code())
         support = pad_examples(task.features, task.labels, len(task.labels))
-        ids = self.memory.snapshot().task_ids
-        return Situation(task, support, context, words, self.library, ids, exclude)
+        return Situation(task, support, context, words, library, exclude)
 
     def whole_code(self) -> Tensor:
         """The code mask without dropout [A]."""
@@ -112,9 +115,7 @@ class TaskAware:
         situation = task.situation
         if situation is None:
             raise DataError("this task was loaded from a folder; remember it right after adapting")
-        task.explain()  # while the memory is as it was
         self.memory.add([record_of(situation.task, task.adapted.code.cpu().numpy())])
-        self.__dict__.pop("library", None)
         return situation.task.id
 
 

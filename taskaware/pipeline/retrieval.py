@@ -14,24 +14,24 @@ from torch import Tensor
 from taskaware.core.values import Neighbours
 from taskaware.episodes import Words
 from taskaware.episodes.tasks import Floats
-from taskaware.memory import Exclusion, Hits, TaskMemory
+from taskaware.memory import Exclusion, Hits, MemoryView
 from taskaware.pipeline.config import RetrievalConfig
 
 
 @dataclass(frozen=True)
 class Library:
-    """A memory and the codes of its tasks [R, A], row by row as in its snapshot.
+    """One state of a memory and the codes of its tasks [R, A], row by row as in its snapshot.
 
     In training the codes are parameters, so that gradients reach them through the gathered rows.
     """
 
-    memory: TaskMemory
+    memory: MemoryView
     codes: Tensor
 
     @cached_property
     def class_keys(self) -> frozenset[str]:
         """Keys of all classes that the memory holds."""
-        return frozenset(str(key) for key in self.memory.snapshot().class_keys)
+        return frozenset(str(key) for key in self.memory.snapshot.class_keys)
 
 
 def find_tasks(library: Library, words: Words, config: RetrievalConfig, exclude: Exclusion) -> NDArray[np.int64]:
@@ -72,13 +72,13 @@ def gather_codes(codes: Tensor, rows: NDArray[np.int64]) -> Tensor:
     return codes[wanted.clamp_min(0)] * (wanted >= 0)[..., None]
 
 
-def similarities(memory: TaskMemory, words: Words, rows: NDArray[np.int64]) -> Floats:
+def similarities(memory: MemoryView, words: Words, rows: NDArray[np.int64]) -> Floats:
     """[K, 3]: cosine of descriptions, similarity of label sets, cosine of background and description; absent = 0."""
     result = np.zeros((len(rows), 3), dtype=np.float32)
     known = rows >= 0
     if not known.any():
         return result
-    embeddings = memory.snapshot().task_embeddings[np.maximum(rows, 0)] * known[:, None]
+    embeddings = memory.snapshot.task_embeddings[np.maximum(rows, 0)] * known[:, None]
     if words.present[0]:
         result[:, 0] = embeddings @ words.description
     if words.present[2]:
@@ -88,7 +88,7 @@ def similarities(memory: TaskMemory, words: Words, rows: NDArray[np.int64]) -> F
     return result
 
 
-def _similar_classes(memory: TaskMemory, words: Words, config: RetrievalConfig, exclude: Exclusion) -> Hits | None:
+def _similar_classes(memory: MemoryView, words: Words, config: RetrievalConfig, exclude: Exclusion) -> Hits | None:
     """For each label the classes with the nearest texts, at least 1; None without label texts or memory."""
     if not words.present[2] or not (config.classes or config.tasks) or not len(memory):
         return None
@@ -96,7 +96,7 @@ def _similar_classes(memory: TaskMemory, words: Words, config: RetrievalConfig, 
 
 
 def _tasks(
-    memory: TaskMemory, words: Words, config: RetrievalConfig, exclude: Exclusion, near: Hits | None
+    memory: MemoryView, words: Words, config: RetrievalConfig, exclude: Exclusion, near: Hits | None
 ) -> NDArray[np.int64]:
     """As `find_tasks`; near: the classes that resemble each label."""
     nearest: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -105,20 +105,20 @@ def _tasks(
         nearest = memory.search_tasks(query[None], config.tasks, exclude).rows[0]
         if near is not None:
             first = near.rows[:, 0]
-            nearest = np.concatenate([memory.snapshot().class_rows[first[first >= 0]], nearest])
+            nearest = np.concatenate([memory.snapshot.class_rows[first[first >= 0]], nearest])
     unique = list(dict.fromkeys(nearest[nearest >= 0].tolist()))[: config.tasks]
     return np.array(unique + [-1] * (config.tasks - len(unique)), dtype=np.int64)
 
 
 def _classes(
-    memory: TaskMemory, words: Words, ways: int, count: int, near: Hits | None
+    memory: MemoryView, words: Words, ways: int, count: int, near: Hits | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dimension = words.labels.shape[1]
     texts = np.zeros((ways, count, dimension), dtype=np.float32)
     prototypes, similarity = np.zeros_like(texts), np.zeros((ways, count), dtype=np.float32)
     slots = np.zeros_like(similarity)
     if count and near is not None:
-        snapshot, number, index = memory.snapshot(), len(words.labels), np.maximum(near.rows, 0)
+        snapshot, number, index = memory.snapshot, len(words.labels), np.maximum(near.rows, 0)
         real = (near.rows >= 0) & (snapshot.class_counts[index] > 0)
         texts[:number] = snapshot.class_texts[index] * real[..., None]
         prototypes[:number] = snapshot.class_prototypes[index] * real[..., None]

@@ -197,7 +197,7 @@ class Run:
             memory = finished_memory(self.tasks, self.encoder, self.codebook())
             found = validation_accuracy(
                 self.learner,
-                Library(memory, self.codebook()),
+                Library(memory.view(), self.codebook()),
                 self.held_out,
                 training.validation_shots,
                 training.validation_episodes,

@@ -107,7 +107,7 @@ class TrainingLibraries:
     def all(self) -> list[Library]:
         """One library per wording, with codes through which gradients flow; for one step."""
         codes = self._codebook()
-        return [Library(memory, codes) for memory in self._memories]
+        return [Library(memory.view(), codes) for memory in self._memories]
 
 
 def finished_memory(tasks: TrainingTasks, encoder: TextEncoder, codes: Tensor) -> TaskMemory:

@@ -93,7 +93,7 @@ def test_label_similarity_is_the_mean_over_texts_of_the_nearest_class(
         memory.add([make_record(f"task {number}", classes=each) for number, each in enumerate(classes)])
         queries = make_record("queries", classes=texts).classes
         words = np.array([each.text_embedding for each in queries], dtype=np.float32).reshape(texts, 8)
-        seen = memory.label_similarity(words, np.array(rows, dtype=np.int64))
+        seen = memory.view().label_similarity(words, np.array(rows, dtype=np.int64))
         known = [np.array([each.text_embedding for each in memory.get(task).classes]) for task in memory.ids()]
     expected = [
         np.mean([max(text @ vector for vector in known[row]) for text in words])
@@ -110,14 +110,14 @@ def test_a_tasks_own_label_texts_are_nearest_to_itself(make_record: MakeRecord) 
         memory.add([make_record(f"task {number}", classes=5) for number in range(4)])
         snapshot = memory.snapshot()
         own = snapshot.class_texts[snapshot.class_start[2] : snapshot.class_start[3]]
-        seen = memory.label_similarity(own, np.array([0, 1, 2, 3, -1]))
+        seen = memory.view().label_similarity(own, np.array([0, 1, 2, 3, -1]))
         assert seen[2] == pytest.approx(1.0)
         assert seen.argmax() == 2 and seen[4] == 0.0
         for bad in ([4], [-2], [0.5]):
             with pytest.raises(MemoryStoreError, match="task rows"):
-                memory.label_similarity(own, np.array(bad))
+                memory.view().label_similarity(own, np.array(bad))
         with pytest.raises(MemoryStoreError, match=r"\[Q, 8\]"):
-            memory.label_similarity(own[:, :4], np.array([0]))
+            memory.view().label_similarity(own[:, :4], np.array([0]))
 
 
 def test_an_empty_memory_has_an_empty_snapshot_and_no_hits() -> None:

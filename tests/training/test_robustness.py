@@ -199,7 +199,7 @@ def test_a_training_episode_finds_neither_its_classes_nor_a_task_that_is_hidden(
     for index in range(80):
         request = training_request(run.tasks, libraries, run.config.episodes, drop, (0, 1, index))
         memory, own = request.library.memory, request.draw.task.id
-        snapshot = memory.snapshot()
+        snapshot = memory.snapshot
         classes = memory.search_classes(request.words.labels, 8, request.exclude).rows
         found = {str(snapshot.class_keys[row]) for row in classes.ravel() if row >= 0}
         assert not found & episode_classes(request.draw)
@@ -231,7 +231,7 @@ def clashes(descriptions: int, labels: int) -> int:
     drop, episodes, count = DropConfig(nonsense=0.0), EpisodeConfig(way=2, shots=1, query=1), 0
     for index in range(60):
         request = training_request(tasks, libraries, episodes, drop, (0, 0, index))
-        snapshot = request.library.memory.snapshot()
+        snapshot = request.library.memory.snapshot
         same_description = np.allclose(snapshot.task_embeddings[0], request.words.description, atol=1e-6)
         same_labels = np.allclose(snapshot.class_texts, request.words.labels, atol=1e-6)
         count += (descriptions > 1 and same_description) or (labels > 1 and same_labels)
