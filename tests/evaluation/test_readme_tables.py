@@ -1,0 +1,45 @@
+"""The tables of the README are those that the command knows, and it writes nothing else."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "scripts" / "readme_tables.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return module
+
+
+def test_every_table_of_the_readme_is_known_and_none_is_forgotten(tables: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert sorted(match[2] for match in tables._TABLE.finditer(text)) == sorted(tables.TABLES)
+
+
+def test_only_tables_with_results_are_written(tables: ModuleType, tmp_path: Path) -> None:
+    accuracy = {"taskaware": [0.5, 1.0], "mix": [0.0, 0.5], "LR": None}
+    units = [{"dataset": "toys", "fold": fold, "way": 5, "shots": 1, "accuracy": accuracy} for fold in (1, 2)]
+    (tmp_path / "intents").mkdir()
+    (tmp_path / "intents" / "results.json").write_text(json.dumps({"units": units}))
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "before\n<!-- table intents -->\nold\n<!-- end -->\nbetween\n<!-- table full -->\nkept\n<!-- end -->\n"
+    )
+    with pytest.raises(typer.Exit):
+        tables.main(readme, check=True)
+    assert "old" in readme.read_text()
+    tables.main(readme)
+    after = readme.read_text()
+    assert "old" not in after and "kept" in after and after.startswith("before\n") and "\nbetween\n" in after
+    assert "| toys | 1 | **75.0 ± 28.3** | 25.0 ± 28.3 |  |" in after  # 4 episodes, 1.96 * 0.2887 / 2
+    tables.main(readme, check=True)
