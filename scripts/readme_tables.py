@@ -1,7 +1,7 @@
 """Writes the results of the benchmarks into the tables of README.md.
 
     python scripts/readme_tables.py            # every table whose results lie under runs/benchmarks
-    python scripts/readme_tables.py --check    # changes nothing; exit status 1 where README.md says something else
+    python scripts/readme_tables.py --check    # changes nothing; status 1 where README.md differs or results lack
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`; the text around it is written by hand.
 """
@@ -26,8 +26,11 @@ def main(
     readme: Annotated[Path, typer.Argument(help="the file with the tables")] = Path("README.md"),
     check: Annotated[bool, typer.Option(help="only say what differs")] = False,
 ) -> None:
-    """Fills the tables in."""
+    """Fills the tables in. Those without results stay as they are, and are named."""
     before = readme.read_text(encoding="utf-8")
+    unknown = sorted({match[2] for match in _TABLE.finditer(before)} - set(TABLES))
+    if unknown:
+        raise SystemExit(f"{readme}: no table {unknown[0]!r}; known: {', '.join(TABLES)}")
     missing: list[str] = []
 
     def filled(match: re.Match[str]) -> str:
@@ -38,11 +41,11 @@ def main(
             return match[0]
 
     after = _TABLE.sub(filled, before)
-    for line in missing:
-        print(line)
-    print("the same" if after == before else "differs" if check else f"{readme} written")
-    if check and after != before:
-        raise typer.Exit(1)
+    print(
+        "\n".join([*missing, f"{len(TABLES) - len(missing)} tables {'differ' if after != before else 'as they were'}"])
+    )
+    if check:
+        raise typer.Exit(int(after != before or bool(missing)))
     readme.write_text(after, encoding="utf-8")
 
 

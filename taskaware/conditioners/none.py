@@ -16,9 +16,9 @@ from taskaware.core.values import Examples, TaskContext
 class NoConditioner(nn.Module):
     """The same code for every task; prototypes come from examples alone."""
 
-    def __init__(self, code_width: int) -> None:
+    def __init__(self, code_width: int, switches: Switches | None = None) -> None:
         super().__init__()
-        self.switches = Switches()
+        self.switches = switches or Switches()
         self.code = nn.Parameter(torch.zeros(code_width))
 
     def forward(self, support: Examples, context: TaskContext, space: Space) -> Modulation:

@@ -230,7 +230,13 @@ def _shares(inputs: Tensor, gradient: Tensor, clip: float) -> tuple[Tensor, Tens
     if not clip:
         one = gradient.new_ones(())
         return one, one
-    squares = ((gradient @ gradient.mT) * (inputs @ inputs.mT)).sum((1, 2), keepdim=True)
+    support, width = inputs.shape[1:]
+    if (
+        support * (width + gradient.shape[2]) > width * gradient.shape[2]
+    ):  # the weight gradient costs less than products
+        squares = (gradient.mT @ inputs).square().sum((1, 2), keepdim=True)
+    else:
+        squares = ((gradient @ gradient.mT) * (inputs @ inputs.mT)).sum((1, 2), keepdim=True)
     bias = gradient.sum(1, keepdim=True).square().sum(2, keepdim=True)
     return _share(squares, clip), _share(bias, clip)
 

@@ -4,7 +4,8 @@ The same function of the same parameters as `taskaware.bodies.conv4.Conv4`, in a
 tasks' images share one tensor, channels last, so that a step has few and large operations; only the convolutions go
 task by task. A first convolution with few input channels is one product of patches, and its outputs' mean and variance
 follow from those of the patches. Max pooling comes before norm and ReLU, which then see a quarter of the pixels: both
-are monotone per channel, so the same pixel wins.
+are monotone per channel, so the same pixel wins (but for a channel whose scale is exactly 0: there all pixels tie, and
+this order still lets the largest win).
 
 Shapes: T tasks, S support, Q query, B = T times S (or some of Q) images, H and W pixels, C channels, G groups, N ways.
 """
@@ -37,7 +38,7 @@ def conv4_loss(
     def move(rates: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         return _moved(dict(zip(names, tensors, strict=True)), rates, groups, inner, batch)
 
-    for step in range(inner.config.steps):
+    for step in range(inner.config.steps if batch.support.labels.shape[1] else 0):  # no examples, no gradient
         rates = inner.rates(step)
         each = recomputed(move, rates, *each) if checkpoint else move(rates, *each)
     return _query_loss(dict(zip(names, each, strict=True)), groups, batch)

@@ -6,6 +6,7 @@ The rules were measured with scripts/benchmark_speed.py.
 from dataclasses import dataclass
 from typing import Literal
 
+from taskaware.core.errors import ConfigError
 from taskaware.innerloop.speed import SpeedConfig
 
 _KEPT_BYTES = 4 * 2**30  # what the graphs of one chunk may keep, roughly
@@ -40,7 +41,9 @@ class Work:
 
 
 def choose_path(work: Work, speed: SpeedConfig) -> Path:
-    """The path for some work; an explicit setting wins over the rules."""
+    """The path for some work; an explicit setting wins over the rules. Raises ConfigError where settings contradict."""
+    if speed.path in ("dual", "images") and speed.autocast:
+        raise ConfigError(f"path {speed.path!r} has no bf16; set autocast to false, or path to 'vmap' or 'loop'")
     name = speed.path if speed.path != "auto" else _name(work, speed)
     if speed.compile == "auto":
         compiled = work.device == "cuda" and name != "loop" and not speed.checkpoint

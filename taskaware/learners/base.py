@@ -57,7 +57,7 @@ class Learner(nn.Module, ABC):
         if config.conditioner == "film":
             self.conditioner = FilmConditioner(config.film, switches)
         else:
-            self.conditioner = NoConditioner(body.code_width)
+            self.conditioner = NoConditioner(body.code_width, switches)
 
     @abstractmethod
     def adapt(self, support: Examples, context: TaskContext) -> Adapted:

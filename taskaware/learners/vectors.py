@@ -42,8 +42,11 @@ def parameter_names(body: nn.Module) -> tuple[str, ...]:
 def fast_maml_loss(body: nn.Module, inner: InnerLoop, batch: MetaBatch, speed: SpeedConfig = _DEFAULT) -> Tensor:
     """Mean query loss [] of T tasks after their inner steps (Finn et al. 2017, eq. 1), by the fastest path.
 
-    The head's width is N: ways that a task lacks are masked. Differentiable in the parameters of body and inner loop.
+    The head's width is N: ways that a task lacks are masked. Differentiable once, in the parameters of body and inner
+    loop alone. Raises ConfigError for an inner loop that is not that of the body's parameters.
     """
+    if inner.names != parameter_names(body):
+        raise ConfigError(f"inner loop of {inner.names}, expected the body's: parameter_names(body)")
     path = choose_path(maml_work(body, inner, batch), speed)
     if path.compiled:
         batch = bucketed(batch, pad_ways=False)
@@ -70,10 +73,12 @@ def fast_protonet_loss(body: nn.Module, batch: MetaBatch, speed: SpeedConfig = _
 
 
 def maml_work(body: nn.Module, inner: InnerLoop, batch: MetaBatch) -> Work:
-    """What `choose_path` needs to know; the kept floats are bounded by weights and their gradients, and activations."""
+    """What `choose_path` needs to know; the kept floats are estimated from weights and, where known, activations."""
     size = sum(each.numel() for each in body.parameters())
     if isinstance(body, Conv4):
         size += batch.support.features[0, :, 0].numel() * body.config.channels
+    if isinstance(body, LinearStack):
+        size += batch.support.labels.shape[1] * sum(sum(weight.shape) for weight, _ in body.pairs())
     return Work(
         tasks=batch.tasks,
         steps=inner.config.steps,

@@ -23,7 +23,7 @@ from taskaware.pipeline.saving import load_adapted, save_adapted
 
 @dataclass(frozen=True)
 class Situation:
-    """What an adaptation saw: support set, context, and where the neighbours came from (for explanations)."""
+    """What an adaptation saw: support set, context, and the memory's state of that moment."""
 
     task: EncodedTask
     support: Examples
@@ -45,7 +45,10 @@ class Predictions:
 
 @final
 class AdaptedTask:
-    """A task that has been learned. It keeps no state between calls."""
+    """A task that has been learned: it predicts the same whenever it is asked, whatever is remembered meanwhile.
+
+    Until it is explained (or saved) it holds the memory's state of when it was adapted.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class AdaptedTask:
         self.encoder = encoder
         self.learner = learner
         self.adapted = adapted
+        self.encoded = situation.task if situation else None
         self.situation = situation
         self.examples = examples
         self._explanation = explanation
@@ -91,6 +95,7 @@ class AdaptedTask:
             from taskaware.pipeline.explain import explain
 
             self._explanation = explain(self)
+            self.situation = None  # lets that state of the memory go
         return self._explanation
 
     def save(self, path: str | Path) -> None:

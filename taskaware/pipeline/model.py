@@ -112,11 +112,10 @@ class TaskAware:
 
     def remember(self, task: AdaptedTask) -> str:
         """Writes an adapted task into the memory, so that later tasks can build on it; returns its id."""
-        situation = task.situation
-        if situation is None:
+        if task.encoded is None:
             raise DataError("this task was loaded from a folder; remember it right after adapting")
-        self.memory.add([record_of(situation.task, task.adapted.code.cpu().numpy())])
-        return situation.task.id
+        self.memory.add([record_of(task.encoded, task.adapted.code.cpu().numpy())])
+        return task.encoded.id
 
 
 def first_words(task: EncodedTask) -> Words:

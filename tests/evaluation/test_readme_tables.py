@@ -21,6 +21,12 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+def checked(tables: ModuleType, readme: Path) -> int:
+    with pytest.raises(typer.Exit) as found:
+        tables.main(readme, check=True)
+    return found.value.exit_code
+
+
 def test_every_table_of_the_readme_is_known_and_none_is_forgotten(tables: ModuleType) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert sorted(match[2] for match in tables._TABLE.finditer(text)) == sorted(tables.TABLES)
@@ -35,11 +41,17 @@ def test_only_tables_with_results_are_written(tables: ModuleType, tmp_path: Path
     readme.write_text(
         "before\n<!-- table intents -->\nold\n<!-- end -->\nbetween\n<!-- table full -->\nkept\n<!-- end -->\n"
     )
-    with pytest.raises(typer.Exit):
-        tables.main(readme, check=True)
-    assert "old" in readme.read_text()
+    assert checked(tables, readme) == 1 and "old" in readme.read_text()
     tables.main(readme)
     after = readme.read_text()
     assert "old" not in after and "kept" in after and after.startswith("before\n") and "\nbetween\n" in after
     assert "| toys | 1 | **75.0 ± 28.3** | 25.0 ± 28.3 |  |" in after  # 4 episodes, 1.96 * 0.2887 / 2
-    tables.main(readme, check=True)
+    assert checked(tables, readme) == 1  # nothing differs, but the results of one table are missing
+    readme.write_text(after.replace("<!-- table full -->\nkept\n<!-- end -->\n", ""))
+    assert checked(tables, readme) == 0
+
+
+def test_an_unknown_table_is_an_error(tables: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("<!-- table nope -->\n<!-- end -->\n")
+    with pytest.raises(SystemExit, match="no table 'nope'; known: pairs"):
+        tables.main(tmp_path / "README.md")

@@ -6,6 +6,7 @@ from reference import gradients_of, loop_loss, protonet_loop_loss, random_tasks,
 
 from taskaware.bodies.conv4 import Conv4, ConvConfig
 from taskaware.bodies.mlp_stack import LinearStack, StackConfig
+from taskaware.core.errors import ConfigError
 from taskaware.core.values import Examples
 from taskaware.innerloop import InnerLoop, InnerLoopConfig
 from taskaware.innerloop.dual import _born
@@ -176,6 +177,24 @@ def test_padded_images_and_many_queries_change_nothing() -> None:
     batch = bucketed(random_tasks(2, 3, 3, 71, (1, 16, 16), DOUBLE), pad_ways=False)
     assert batch.support.mask.sum() < batch.support.mask.numel() and batch.query.labels.shape[1] > 200
     assert image_difference(body, inner, batch, SpeedConfig(path="images")) < 1e-8
+
+
+@pytest.mark.parametrize("path", ["images", "loop"])
+def test_without_examples_images_are_scored_as_the_body_does(path: str) -> None:
+    body, inner = image_setting()
+    batch = random_tasks(2, 3, 1, 2, (1, 28, 28), DOUBLE)
+    empty = Examples(batch.support.features[:, :0], batch.support.labels[:, :0], batch.support.mask[:, :0])
+    pairs = zip(batch.query.features, batch.query.labels, strict=True)
+    expected = torch.stack([torch.nn.functional.cross_entropy(body(images), labels) for images, labels in pairs])
+    found = fast_maml_loss(body, inner, MetaBatch(empty, batch.query, batch.class_mask), SpeedConfig(path=path))  # type: ignore[arg-type]
+    assert torch.allclose(found, expected.mean())
+
+
+def test_an_inner_loop_of_other_parameters_is_an_error() -> None:
+    body, inner = stack_of(2)
+    other = InnerLoop(inner.config, inner.names[::-1])
+    with pytest.raises(ConfigError, match="expected the body's"):
+        fast_maml_loss(body, other, random_tasks(1, 5, 1, 1, (24,), torch.float32))
 
 
 def test_images_are_scored_without_gradients() -> None:

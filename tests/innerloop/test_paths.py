@@ -42,6 +42,12 @@ def test_the_path_follows_from_the_work() -> None:
     assert choose_path(work(), SpeedConfig(path="loop")).name == "loop"
 
 
+@pytest.mark.parametrize("path", ["dual", "images"])
+def test_a_path_without_bf16_refuses_it(path: str) -> None:
+    with pytest.raises(ConfigError, match="has no bf16"):
+        choose_path(work(), SpeedConfig(path=path, autocast=True))  # type: ignore[arg-type]
+
+
 def test_compiling_is_for_gpus_unless_asked_for() -> None:
     assert not choose_path(work(), SpeedConfig()).compiled
     assert choose_path(work(device="cuda"), SpeedConfig()).compiled

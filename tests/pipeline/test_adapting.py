@@ -96,6 +96,14 @@ def test_an_explanation_does_not_depend_on_what_is_remembered_after_adapting(tea
     assert task.explain() == expected
 
 
+def test_an_explained_task_lets_the_memory_go_and_can_still_be_remembered(teach: Teach) -> None:
+    model = teach()
+    task = model.adapt(CARD, EXAMPLES)
+    explanation = task.explain()
+    assert task.situation is None and task.explain() is explanation
+    assert model.remember(task) == "shop" and "shop" in model.memory.ids()
+
+
 @pytest.mark.parametrize("learner", ["protonet", "maml", "protomaml"])
 @pytest.mark.parametrize("past", [0, 2])
 @pytest.mark.parametrize("examples", [[], EXAMPLES[:1], EXAMPLES])
