@@ -31,9 +31,10 @@ Linear = tuple[Tensor, Tensor]
 Move = tuple[Tensor, Tensor, Tensor, Tensor]
 """A layer's inputs [T, S, I], the gradient at its outputs [T, S, O], and what clipping leaves of weight and bias."""
 
-# Where per-task weights take over (measured with scripts/benchmark_speed.py, growth): what one row costs by the outer
-# products, S K (I + O), beside what it costs by the weights, I O; and the first layer's S beside I.
-_LARGEST_CHANGE, _LARGEST_GRAM = 1.4, 2.0
+# Where per-task weights take over (measured with scripts/benchmark_speed.py, growth): what a row costs by the outer
+# products, S K (I + O), beside what it costs by the weights, I O. The first layer's S x S matrix and the steps with it
+# cost S S (I + K O), the same steps with weights 2 S K I O.
+_LARGEST_CHANGE = 1.4
 
 
 class TaskLayer(Protocol):
@@ -177,9 +178,9 @@ def _adapted(
 def _born(layers: Sequence[Linear], support: Tensor, steps: int) -> list[TaskLayer]:
     size = support.shape[1]
     first, *others = layers
-    result: list[TaskLayer] = [
-        FirstLayer(first, support) if size <= _LARGEST_GRAM * first[0].shape[1] else ExplicitLayer(first)
-    ]
+    outputs, inputs = first[0].shape
+    gram = size * (inputs + steps * outputs) <= 2 * steps * inputs * outputs
+    result: list[TaskLayer] = [FirstLayer(first, support) if gram else ExplicitLayer(first)]
     for layer in others:
         cheap = size * steps * sum(layer[0].shape) <= _LARGEST_CHANGE * layer[0].numel()
         result.append(DualLayer(layer) if cheap else ExplicitLayer(layer))

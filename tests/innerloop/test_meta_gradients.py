@@ -71,7 +71,7 @@ def test_layers_that_are_small_beside_their_change_get_weights_of_their_own() ->
 
     assert kinds(5, 3) == ["FirstLayer", "DualLayer", "ExplicitLayer"]  # the last layer has 5 outputs
     assert kinds(20, 3) == ["FirstLayer", "ExplicitLayer", "ExplicitLayer"]
-    assert kinds(60, 3) == ["ExplicitLayer"] * 3  # more examples than twice the 24 inputs
+    assert kinds(60, 3) == ["ExplicitLayer"] * 3
 
 
 def test_without_steps_nothing_is_adapted() -> None:
