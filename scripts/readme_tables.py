@@ -15,6 +15,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from taskaware.evaluation.metrics import mean_interval
+
 Rows = list[list[str]]
 RESULTS = Path("runs/benchmarks")
 METHODS = ("taskaware", "mix", "mix.5", "proto", "label", "LR", "LR + texts")
@@ -62,8 +64,8 @@ def results(name: str) -> Any:
 
 def percent(values: Any) -> str:
     """Mean and half-width of its 95% interval."""
-    array = 100 * np.array(values)
-    return f"{array.mean():.1f} ± {1.96 * array.std(ddof=1) / len(array) ** 0.5:.1f}"
+    found = mean_interval(100 * np.array(values))
+    return f"{found.mean:.1f} ± {found.high - found.mean:.1f}"
 
 
 def units(name: str) -> dict[tuple[str, int, int], list[Any]]:
@@ -113,8 +115,8 @@ def general_table() -> Rows:
 
 def difference(values: Any) -> str:
     """Mean of paired differences in points with its 95% interval."""
-    mean, half = 100 * values.mean(), 196 * values.std(ddof=1) / len(values) ** 0.5
-    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
+    found = mean_interval(100 * values)
+    return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
 
 
 def wordings_table() -> Rows:

@@ -107,17 +107,9 @@ def _moved(
         logits = mask_classes(conv4_logits(here, batch.support.features, groups), batch.class_mask)
         losses = cross_entropies(logits, batch.support)
         gradients = torch.autograd.grad(losses.sum(), list(here.values()), create_graph=second)
-    clipped = (_clipped(gradient, inner.config.clip) for gradient in gradients)
+    clipped = (torch.func.vmap(inner.clipped)(gradient) for gradient in gradients)
     pairs = zip(inner.names, clipped, strict=True)
     return tuple(parameters[name] - rate * gradient for rate, (name, gradient) in zip(rates, pairs, strict=True))
-
-
-def _clipped(gradient: Tensor, clip: float) -> Tensor:
-    """Every task's gradient [T, ...], its norm at most `clip` (0 = off)."""
-    if not clip:
-        return gradient
-    norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
-    return gradient * (clip / norm).clamp(max=1.0).view(-1, *[1] * (gradient.dim() - 1))
 
 
 def _query_loss(parameters: Parameters, groups: int, batch: MetaBatch) -> Tensor:

@@ -58,11 +58,12 @@ class InnerLoop(nn.Module):
         with torch.no_grad() if self.config.order == 1 else nullcontext():  # torch.func.grad looks past this no_grad
             gradients = torch.func.grad(loss)(parameters)
         return {
-            name: parameters[name] - rates[index] * self._clipped(gradients[name])
+            name: parameters[name] - rates[index] * self.clipped(gradients[name])
             for index, name in enumerate(self.names)
         }
 
-    def _clipped(self, gradient: Tensor) -> Tensor:
+    def clipped(self, gradient: Tensor) -> Tensor:
+        """One parameter's gradient with a norm of at most `clip`; a constant in the first-order mode."""
         if self.config.order == 1:
             gradient = gradient.detach()
         if not self.config.clip:

@@ -45,7 +45,7 @@ def test_only_tables_with_results_are_written(tables: ModuleType, tmp_path: Path
     tables.main(readme)
     after = readme.read_text()
     assert "old" not in after and "kept" in after and after.startswith("before\n") and "\nbetween\n" in after
-    assert "| toys | 1 | **75.0 ± 28.3** | 25.0 ± 28.3 |  |" in after  # 4 episodes, 1.96 * 0.2887 / 2
+    assert "| toys | 1 | **75.0 ± 45.9** | 25.0 ± 45.9 |  |" in after  # 4 episodes: Student's 3.182 * 28.87 / 2
     assert checked(tables, readme) == 1  # nothing differs, but the results of one table are missing
     readme.write_text(after.replace("<!-- table full -->\nkept\n<!-- end -->\n", ""))
     assert checked(tables, readme) == 0
