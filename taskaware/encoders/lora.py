@@ -33,7 +33,8 @@ class LowRank(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """inputs [..., I] -> [..., O]."""
         output: Tensor = self.linear(inputs)
-        return output + functional.linear(functional.linear(inputs, self.down), self.up)
+        reduced = functional.linear(inputs, self.down)
+        return torch.addmm(output.flatten(0, -2), reduced.flatten(0, -2), self.up.mT).view(output.shape)
 
 
 def add_low_rank(model: nn.Module, rank: int, seed: int) -> dict[str, LowRank]:

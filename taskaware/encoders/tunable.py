@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -44,6 +45,11 @@ class TunableEncoder(nn.Module):
         read = getattr(self._model, "preprocess", None) or self._model.tokenize  # the name before version 5
         tokens = {name: value.to(device) for name, value in read(list(texts)).items() if isinstance(value, Tensor)}
         return functional.normalize(self._model(tokens)["sentence_embedding"].float(), dim=-1)
+
+    def round_frozen(self) -> None:
+        """Keeps the frozen maps in bfloat16: what autocast would make of them for every batch anew."""
+        for added in self._added.values():
+            added.linear.to(torch.bfloat16)
 
     def save_adapter(self, path: Path, strength: float = 1.0) -> None:
         """Writes the adapter for `EncoderConfig.adapter`; strength 1/2 lies half way to the frozen model."""

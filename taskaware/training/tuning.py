@@ -39,6 +39,8 @@ from taskaware.training.sharding import shard, sharding_requested
 from taskaware.training.tasks import load_entry
 from taskaware.training.validation import validation_accuracy
 
+_TOGETHER = 4  # episodes that are read together, in as many batches of texts of like length
+
 TuningReport = Callable[[int, int, float], None]  # step, steps, loss
 
 
@@ -95,9 +97,11 @@ class Tuning:
         from taskaware.encoders.tunable import TunableEncoder  # takes seconds to import
 
         self.encoder = TunableEncoder(config.encoder, rank=tuning.rank, length=tuning.length, seed=config.seed)
+        self.bfloat16 = use_bfloat16(tuning.bfloat16, accelerator.device.type)
         if sharding_requested(accelerator):
-            bfloat16 = use_bfloat16(tuning.bfloat16, accelerator.device.type)
-            shard(accelerator, self.encoder, bfloat16=bfloat16)
+            shard(accelerator, self.encoder, bfloat16=self.bfloat16)
+        elif self.bfloat16:
+            self.encoder.round_frozen()
         self.encoder.to(accelerator.device)
         self.log_scale = nn.Parameter(torch.tensor(math.log(tuning.scale), device=accelerator.device))
         self.adapter = [each for each in self.encoder.parameters() if each.requires_grad]
@@ -121,9 +125,9 @@ class Tuning:
         loss = torch.zeros((), device=self.accelerator.device)
         meta_batch, processes = self.tuning.meta_batch, self.accelerator.num_processes
         filled = meta_batch + -meta_batch % processes  # layers of a sharded encoder are gathered by all or by none
-        for index in share(filled, self.accelerator.process_index, processes):
-            rng = generator("tuning", self.config.seed, step, index)
-            part = (index < meta_batch) * self._loss(draw_texts(self.sources, self.tuning, rng)) / meta_batch
+        mine = share(filled, self.accelerator.process_index, processes)
+        for first in range(0, len(mine), _TOGETHER):
+            part = self._loss(step, mine[first : first + _TOGETHER])
             self.accelerator.backward(part)
             loss = loss + part.detach()
         parameters = [*self.adapter, self.log_scale]
@@ -143,13 +147,27 @@ class Tuning:
         for group, factor in zip(self.optimizer.param_groups, (1.0, 10.0), strict=True):
             group["lr"] = rate * factor
 
-    def _loss(self, episode: TextEpisode) -> Tensor:
-        device = self.accelerator.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=use_bfloat16(self.tuning.bfloat16, device)):
-            vectors = self.encoder([*episode.texts, *episode.labels])
-        ways = len(episode.labels)
-        examples = vectors[:-ways].view(ways, -1, vectors.shape[-1])
-        return words_and_examples_loss(examples, vectors[-ways:], self.log_scale.exp())
+    def _loss(self, step: int, indices: range) -> Tensor:
+        """Sum of some episodes' losses over the size of the global meta-batch; those that fill it up count nothing."""
+        draws = [generator("tuning", self.config.seed, step, index) for index in indices]
+        episodes = [draw_texts(self.sources, self.tuning, rng) for rng in draws]
+        vectors = self._read([text for each in episodes for text in (*each.texts, *each.labels)], len(episodes))
+        sizes = [len(each.texts) + len(each.labels) for each in episodes]
+        loss = vectors.new_zeros(())
+        for index, episode, own in zip(indices, episodes, vectors.split(sizes), strict=True):
+            ways = len(episode.labels)
+            examples = own[:-ways].view(ways, -1, own.shape[-1])
+            counted = float(index < self.tuning.meta_batch) / self.tuning.meta_batch
+            loss = loss + counted * words_and_examples_loss(examples, own[-ways:], self.log_scale.exp())
+        return loss
+
+    def _read(self, texts: list[str], batches: int) -> Tensor:
+        """n texts -> [n, D], read in batches of texts of like length, which need little padding."""
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        parts = [part.tolist() for part in np.array_split(order, batches)]
+        with torch.autocast(self.accelerator.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+            vectors = torch.cat([self.encoder([texts[index] for index in part]) for part in parts])
+        return vectors[torch.from_numpy(np.argsort(order)).to(vectors.device)]
 
     def _scores(self, folder: Path) -> dict[str, float]:
         """Mean validation accuracy of the training-free mix in the space of each strength."""

@@ -55,6 +55,24 @@ def test_an_episode_of_texts_has_distinct_texts_of_the_classes_that_its_labels_d
     assert again[0] == again[1]
 
 
+def test_the_order_and_number_of_batches_in_which_texts_are_read_changes_no_vector(config: RunConfig) -> None:
+    assert config.tuning is not None
+    tuning = Tuning(config, config.tuning.model_copy(update={"bfloat16": "off"}), Accelerator())
+    texts = ["a long text about cheese and rain", "snow", "the dog is here", "hammer saw", "it", "rain rain rain rain"]
+    expected = torch.cat([tuning.encoder([text]) for text in texts])
+    for batches in (1, 2, 4):
+        torch.testing.assert_close(tuning._read(texts, batches), expected, atol=1e-5, rtol=0)
+
+
+def test_a_meta_batch_counts_each_episode_alike_and_those_that_fill_it_up_not_at_all(config: RunConfig) -> None:
+    assert config.tuning is not None
+    tuning = Tuning(config, config.tuning.model_copy(update={"bfloat16": "off"}), Accelerator())
+    count = config.tuning.meta_batch
+    single = [tuning._loss(0, range(index, index + 1)) for index in range(count + 1)]
+    torch.testing.assert_close(tuning._loss(0, range(count + 1)), torch.stack(single).sum())
+    assert single[-1] == 0 and all(loss > 0 for loss in single[:-1])
+
+
 def test_tuning_lowers_its_loss_and_validation_picks_the_best_strength(config: RunConfig) -> None:
     losses: list[float] = []
     found = tuned_encoder(config, resume=False, report=lambda step, steps, loss: losses.append(loss))
