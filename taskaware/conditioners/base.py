@@ -33,10 +33,15 @@ register_value(Modulation)
 
 @dataclass(frozen=True, kw_only=True)
 class Switches:
-    """What an ablation turns off: FiLM on the body, the words' share in prototypes, and following clear examples."""
+    """What an ablation turns off.
+
+    film: modulation of the body. prior: the words' share in prototypes. trial: the gate tried on the examples. clear:
+    following clear examples.
+    """
 
     film: bool = True
     prior: bool = True
+    trial: bool = True
     clear: bool = True
 
 

@@ -6,7 +6,8 @@
 2. FiLM code = attention-weighted sum of codes (residual: 0 is the identity; Perez et al. 2018).
 3. Prior prototypes = label texts, moved by background and by past classes, in the space of the code (`prior.py`).
 4. Gate between prior and class mean, per class, knows the shots and whether the words agree with the examples
-   (`gate.py`; AM3, Xing et al. 2019, https://arxiv.org/abs/1902.07104, eq. 4-5).
+   (`gate.py`; AM3, Xing et al. 2019, https://arxiv.org/abs/1902.07104, eq. 4-5); tried on the examples themselves where
+   classes have several (`trial.py`).
 
 Adapters of past tasks mixed by retrieval follow AdapterFusion (Pfeiffer et al. 2021, https://arxiv.org/abs/2005.00247)
 in spirit; here attention reads task descriptions instead of tokens.
@@ -29,6 +30,7 @@ from taskaware.conditioners.evidence import (
 )
 from taskaware.conditioners.gate import ShotGate
 from taskaware.conditioners.prior import TaskPrior, WordPrior
+from taskaware.conditioners.trial import tried_gate
 from taskaware.core.config import Config
 from taskaware.core.values import Examples, TaskContext
 from taskaware.core.vectors import unit
@@ -37,9 +39,10 @@ _PART = 2**18  # numbers of embedded examples at a time: beyond the cache, memor
 
 
 class FilmConfig(Config):
-    """evidence: whether the support set corrects the attention over past tasks."""
+    """What the support set decides: evidence, the attention over past tasks; trial, the strength of the gate."""
 
     evidence: bool = True
+    trial: bool = True
 
 
 @final
@@ -73,9 +76,12 @@ class FilmConditioner(nn.Module):
         prior = space.embed_words(self.words(context) * context.class_mask[:, None], code)
         lifted = lift(code)
         middle = space.middle(lifted, support.mask)
-        agreed = agreement(unit(lifted - middle), prior, targets, context.class_mask, space.scale())
+        examples, scale = unit(lifted - middle), space.scale()
+        agreed = agreement(examples, prior, targets, context.class_mask, scale)
         modulated = attention @ (codes.abs().sum(-1) > 0).to(attention.dtype)
         gate = self.gate(targets.sum(0), agreed, modulated, context.class_mask.sum())
+        if self.config.trial and self.switches.trial and len(support.mask):
+            gate = tried_gate(gate, examples, prior, targets, context.class_mask, scale)
         readable = context.present[2] * float(self.switches.prior)
         gate = torch.where(readable > 0, gate, torch.ones_like(gate))
         return Modulation(code=code, middle=middle, prior=prior * readable, gate=gate, attention=attention)

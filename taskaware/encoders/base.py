@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from taskaware.core.config import Config
 from taskaware.core.registry import Registry
+from taskaware.encoders.beside import BesideEncoder
 from taskaware.encoders.cache import CachedEncoder
 from taskaware.encoders.hashing import HashingEncoder
 from taskaware.encoders.protocol import TextEncoder
@@ -27,10 +28,12 @@ class EncoderConfig(Config):
     transformers id, or a local folder. dimension applies to "hashing" only; local_files_only forbids the network.
     layers: the hidden layers in `features`; the middle ones know tone and style better than the sentence vector does.
     adapter: a file with a low-rank change of the weights, which a run with `tuning` writes; None leaves them alone.
+    frozen: beside an adapter, the share of cosines that the sentence vector without it decides (`beside.py`).
     """
 
     name: str = MINILM
     adapter: str | None = None
+    frozen: float = Field(default=0.0, ge=0.0, lt=1.0)
     layers: Annotated[tuple[int, ...], BeforeValidator(_tuple)] = (4, 2)
     local_files_only: bool = True
     batch_size: int = Field(default=128, ge=1)
@@ -67,5 +70,12 @@ def load_encoder(config: EncoderConfig) -> TextEncoder:
 
     A name that no registered encoder has is a sentence-transformers id or a folder.
     """
+    encoder = _loaded(config)
+    if config.adapter and config.frozen:
+        return BesideEncoder(encoder, _loaded(config.untuned()), config.frozen)
+    return encoder
+
+
+def _loaded(config: EncoderConfig) -> TextEncoder:
     encoder = (encoders[config.name] if config.name in encoders.names() else _sentence)(config)
     return CachedEncoder(encoder) if config.cache else encoder

@@ -61,6 +61,7 @@ Factor = Literal[
     "memory",
     "film",
     "prototypes",
+    "gate trial",
     "clear examples",
     "attribution",
 ]
@@ -80,6 +81,7 @@ def build_arms(
         "memory": lambda: {"memory: off": Condition(memory="off"), "memory: random": Condition(memory="random")},
         "film": lambda: {"FiLM: off": Condition(switches=Switches(film=False))},
         "prototypes": lambda: {"prototype modulation: off": Condition(switches=Switches(prior=False))},
+        "gate trial": lambda: {"gate: not tried on examples": Condition(switches=Switches(trial=False))},
         "clear examples": lambda: {"clear examples: not followed": Condition(switches=Switches(clear=False))},
         "attribution": _attribution,
     }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taskaware.conditioners import Switches
-from taskaware.core.errors import CardError, DataError
+from taskaware.core.errors import CardError, CheckpointError, DataError
 from taskaware.core.values import Examples, TaskCard
 from taskaware.data import Table, check_labels, find_card, read_card
 from taskaware.encoders import TextEncoder, load_encoder
@@ -72,12 +72,18 @@ class TaskAware:
 
     @property
     def library(self) -> Library:
-        """The memory as it is now, with its tasks' codes."""
+        """The memory as it is now, with its tasks' codes. Raises CheckpointError when they are of another width."""
         view, known = self.memory.view(), self._library
         if known is None or known.memory is not view:
             codes = torch.from_numpy(np.array(view.snapshot.task_adapters))
-            if codes.shape[1] != self.learner.body.code_width:
-                codes = codes.new_zeros(len(codes), self.learner.body.code_width)
+            width = self.learner.body.code_width
+            if codes.shape[1] == 0:
+                codes = codes.new_zeros(len(codes), width)
+            elif codes.shape[1] != width:
+                raise CheckpointError(
+                    f"the memory holds codes of width {codes.shape[1]}, expected {width}: they belong to another "
+                    "version or another body; train the run again"
+                )
             known = self._library = Library(view, codes)
         return known
 

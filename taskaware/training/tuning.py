@@ -154,7 +154,7 @@ class Tuning:
         vectors = self._read([text for each in episodes for text in (*each.texts, *each.labels)], len(episodes))
         sizes = [len(each.texts) + len(each.labels) for each in episodes]
         loss = vectors.new_zeros(())
-        for index, episode, own in zip(indices, episodes, vectors.split(sizes), strict=True):
+        for index, episode, own in zip(indices, episodes, torch.split(vectors, sizes), strict=True):
             ways = len(episode.labels)
             examples = own[:-ways].view(ways, -1, own.shape[-1])
             counted = float(index < self.tuning.meta_batch) / self.tuning.meta_batch

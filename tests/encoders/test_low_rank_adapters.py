@@ -1,4 +1,4 @@
-"""Does a tuned encoder start as the frozen one, and does its file bring back exactly what was learned?"""
+"""Does a tuned encoder start as the frozen one, does its file bring back what was learned, and may both be read?"""
 
 from pathlib import Path
 
@@ -91,3 +91,39 @@ def test_an_encoder_without_a_transformer_or_with_an_adapter_cannot_be_tuned(tin
     for config in (EncoderConfig(name="hashing"), config_of(tiny_model, Path("some.safetensors"))):
         with pytest.raises(EncoderError, match="tuning"):
             TunableEncoder(config, rank=2, length=16, seed=0)
+
+
+@pytest.fixture
+def adapted(tiny_model: Path, tmp_path: Path) -> EncoderConfig:
+    """An encoder with an adapter that has learned something, at random."""
+    tuned(tiny_model).save_adapter(tmp_path / "adapter.safetensors")
+    return config_of(tiny_model, tmp_path / "adapter.safetensors")
+
+
+@pytest.mark.parametrize("share", [0.25, 0.6])
+def test_cosines_are_the_weighted_mean_of_both_encoders(adapted: EncoderConfig, share: float) -> None:
+    both = load_encoder(adapted.model_copy(update={"frozen": share})).encode(TEXTS)
+    alone, untuned = load_encoder(adapted).encode(TEXTS), load_encoder(adapted.untuned()).encode(TEXTS)
+    np.testing.assert_allclose(both @ both.T, (1 - share) * alone @ alone.T + share * untuned @ untuned.T, atol=1e-5)
+
+
+def test_features_are_the_joint_vector_and_then_the_tuned_layers(adapted: EncoderConfig) -> None:
+    alone, both = load_encoder(adapted), load_encoder(adapted.model_copy(update={"frozen": 0.3}))
+    assert (both.dimension, both.width) == (2 * alone.dimension, alone.width + alone.dimension)
+    features = both.features(TEXTS)
+    assert features.shape == (len(TEXTS), both.width) and features.dtype == np.float32
+    np.testing.assert_allclose(features[:, : both.dimension], both.encode(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(features[:, both.dimension :], alone.features(TEXTS)[:, alone.dimension :], atol=1e-5)
+    assert both.layers == alone.layers and both.features([]).shape == (0, both.width)
+
+
+def test_shares_and_adapters_have_fingerprints_of_their_own(adapted: EncoderConfig) -> None:
+    shares = [load_encoder(adapted.model_copy(update={"frozen": share})).fingerprint for share in (0.0, 0.2, 0.3)]
+    assert len({*shares, load_encoder(adapted.untuned()).fingerprint}) == 4
+
+
+def test_without_an_adapter_there_is_one_encoder_only(adapted: EncoderConfig) -> None:
+    plain = load_encoder(adapted.untuned())
+    again = load_encoder(adapted.untuned().model_copy(update={"frozen": 0.3}))
+    assert again.fingerprint == plain.fingerprint
+    np.testing.assert_array_equal(again.features(TEXTS), plain.features(TEXTS))

@@ -110,9 +110,18 @@ def test_clear_examples_are_followed_by_the_logistic_head_alone(model: TaskAware
     arms = build_arms(["clear examples"], [task], model.encoder, np.zeros((0, 64), np.float32))
     draws = draw_episodes(task, way=3, shots=3, episodes=5, seed=0)
     for name, same in (("protonet", True), ("logistic", False)):
-        learner = build_learner(LearnerConfig(name=name), model.encoder.dimension, model.encoder.width)
+        config = LearnerConfig(name=name, body=model.config.learner.body)
+        learner = build_learner(config, model.encoder.dimension, model.encoder.width)
         other = TaskAware(model.config, model.encoder, learner, model.memory)
         found = [score(other, draws, arms[arm]).confidence for arm in ("true", "clear examples: not followed")]
+        assert np.allclose(*found) == same
+
+
+def test_the_gate_is_tried_on_the_examples_where_there_are_several(model: TaskAware, task: EncodedTask) -> None:
+    arms = build_arms(["gate trial"], [task], model.encoder, np.zeros((0, 64), np.float32))
+    for shots, same in ((1, True), (3, False)):
+        draws = draw_episodes(task, way=3, shots=shots, episodes=5, seed=0)
+        found = [score(model, draws, arms[arm]).confidence for arm in ("true", "gate: not tried on examples")]
         assert np.allclose(*found) == same
 
 

@@ -267,7 +267,7 @@ def test_inner_steps_without_clipping_are_torch_sgd() -> None:
 def test_the_meta_gradient_equals_finite_differences(name: str) -> None:
     learner = learner_of(name, steps=3).double()
     episode = map_tensors(lambda t: t.double() if t.is_floating_point() else t, random_episode())
-    learner.conditioner = FilmConditioner(FilmConfig(evidence=False)).double()
+    learner.conditioner = FilmConditioner(FilmConfig(evidence=False, trial=False)).double()
     parameter = learner.body.expand
 
     def loss() -> Tensor:

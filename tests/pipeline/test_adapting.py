@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskaware import TaskAware, TaskCard
-from taskaware.core.errors import CardError
+from taskaware.core.errors import CardError, CheckpointError
+from taskaware.episodes import encode_task
+from taskaware.pipeline.records import record_of
 
 Teach = Callable[..., TaskAware]
 LABELS = {"books": "books and prints", "toys": "toys and games", "food": "things to eat"}
@@ -153,3 +155,18 @@ def test_slots_of_the_memory_that_stay_empty_are_not_adapted_to_and_change_nothi
         found = model.learner.adapt(task.situation.support, dataclasses.replace(context, neighbours=padded))
     torch.testing.assert_close(found.weight, task.adapted.weight)
     torch.testing.assert_close(found.code, task.adapted.code)
+
+
+@pytest.mark.parametrize("width", [0, 7])
+def test_past_tasks_without_codes_are_in_the_encoders_own_space_and_codes_of_another_width_are_refused(
+    teach: Teach, width: int
+) -> None:
+    model = teach(past=0)
+    card = TaskCard(id="past", dataset="past", labels={"a": "books", "b": "toys"}, description="which shelf")
+    task = encode_task(card, ["a novel", "a train"], ["a", "b"], model.encoder)
+    model.memory.add([record_of(task, np.ones(width, dtype=np.float32))])
+    if width:
+        with pytest.raises(CheckpointError, match=f"codes of width {width}, expected {model.learner.body.code_width}"):
+            model.adapt(CARD, EXAMPLES)
+    else:
+        assert not model.adapt(CARD, EXAMPLES).adapted.code.any()
