@@ -40,7 +40,7 @@ class BodyConfig(Config):
 
 @final
 class ResidualBody(nn.Module):
-    """The residual map for examples and the one for words; `code` = 2H numbers (gamma for each) modulates both."""
+    """The residual map for examples and the one for words. A code's first 2H numbers, gamma for each, modulate both."""
 
     centre: Tensor
     spread: Tensor
@@ -73,7 +73,7 @@ class ResidualBody(nn.Module):
             self.spread.copy_(layers.std(0).mean().clamp_min(1e-6) * math.sqrt(self.dimension))
 
     def lift(self, features: Tensor, code: Tensor) -> Tensor:
-        """features [..., W], code [..., 2H] (broadcast) -> y [..., D], neither centred nor normalised."""
+        """features [..., W], code [..., 2H or more] (broadcast) -> y [..., D], neither centred nor normalised."""
         return self.lifter(features)(code)
 
     def lifter(self, features: Tensor) -> Callable[[Tensor], Tensor]:
@@ -98,7 +98,7 @@ class ResidualBody(nn.Module):
 
     def embed_words(self, words: Tensor, code: Tensor) -> Tensor:
         """A task's label vectors [..., N, D], code [..., 2H] (broadcast) -> unit vectors, centred; zeros stay zero."""
-        units = (words @ self.reduce_words.mT) * code[..., self.config.hidden :]
+        units = (words @ self.reduce_words.mT) * code[..., self.config.hidden : self.code_width]
         told = (words.abs().sum(-1, keepdim=True) > 0).to(words.dtype)
         lifted = (words + units @ self.expand_words.mT) * told
         middle = self._shrunk(lifted.sum(-2), told.sum((-2, -1)), 1)[..., None, :]

@@ -16,7 +16,8 @@ from taskaware.core.values import Examples, TaskContext, register_value
 class Modulation:
     """How the words of one task change its learner.
 
-    code [2H]: FiLM scales of the body, 0 = identity. middle [D]: the support set's centre in the space of the code.
+    code [2H + 1]: FiLM scales of the body, 0 = identity, then how far the examples of such tasks are to be relied on
+    (`episodes/reliance.py`; 0 = as usual). middle [D]: the support set's centre in the space of the code.
     prior [N, D]: unit prototypes made of words, centred (zero = none). gate [N] in [0, 1]: weight of the class mean of
     the examples against the prior. attention [K + 1]: weight of each neighbour task, the identity last.
     """

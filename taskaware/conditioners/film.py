@@ -5,9 +5,9 @@
    identity, the frozen encoder's own space, always competes: an unknown question stays there.
 2. FiLM code = attention-weighted sum of codes (residual: 0 is the identity; Perez et al. 2018).
 3. Prior prototypes = label texts, moved by background and by past classes, in the space of the code (`prior.py`).
-4. Gate between prior and class mean, per class, knows the shots and whether the words agree with the examples
-   (`gate.py`; AM3, Xing et al. 2019, https://arxiv.org/abs/1902.07104, eq. 4-5); tried on the examples themselves where
-   classes have several (`trial.py`).
+4. Gate between prior and class mean, per class, knows the shots, whether the words agree with the examples, and what
+   examples were worth in the retrieved tasks (`gate.py`; AM3, Xing et al. 2019, https://arxiv.org/abs/1902.07104, eq.
+   4-5); tried on the examples themselves where classes have several (`trial.py`).
 
 Adapters of past tasks mixed by retrieval follow AdapterFusion (Pfeiffer et al. 2021, https://arxiv.org/abs/2005.00247)
 in spirit; here attention reads task descriptions instead of tokens.
@@ -39,10 +39,15 @@ _PART = 2**18  # numbers of embedded examples at a time: beyond the cache, memor
 
 
 class FilmConfig(Config):
-    """What the support set decides: evidence, the attention over past tasks; trial, the strength of the gate."""
+    """evidence, trial: whether the support set decides on the attention over past tasks and on the gate's strength.
+
+    learn_gate: false keeps the gate as it is at birth, for training on tasks with which the encoder was tuned: their
+    words are more reliable than those of a new task will be.
+    """
 
     evidence: bool = True
     trial: bool = True
+    learn_gate: bool = True
 
 
 @final
@@ -55,7 +60,7 @@ class FilmConditioner(nn.Module):
         self.switches = switches or Switches()
         self.tasks = TaskPrior()
         self.words = WordPrior()
-        self.gate = ShotGate()
+        self.gate = ShotGate().requires_grad_(config.learn_gate)
         self.evidence_words = nn.Parameter(torch.tensor(1.0))
         self.evidence_examples = nn.Parameter(torch.tensor(0.3))
 
@@ -78,8 +83,8 @@ class FilmConditioner(nn.Module):
         middle = space.middle(lifted, support.mask)
         examples, scale = unit(lifted - middle), space.scale()
         agreed = agreement(examples, prior, targets, context.class_mask, scale)
-        modulated = attention @ (codes.abs().sum(-1) > 0).to(attention.dtype)
-        gate = self.gate(targets.sum(0), agreed, modulated, context.class_mask.sum())
+        modulated = attention @ (codes[:, :-1].abs().sum(-1) > 0).to(attention.dtype)
+        gate = self.gate(targets.sum(0), agreed, modulated, context.class_mask.sum(), code[-1])
         if self.config.trial and self.switches.trial and len(support.mask):
             gate = tried_gate(gate, examples, prior, targets, context.class_mask, scale)
         readable = context.present[2] * float(self.switches.prior)

@@ -32,6 +32,11 @@ class BesideEncoder:
         """2D."""
         return self._tuned.dimension + self._frozen.dimension
 
+    @property
+    def untuned(self) -> slice:
+        """The second half."""
+        return slice(self._tuned.dimension, self.dimension)
+
     @cached_property
     def width(self) -> int:
         """2D + L * H."""

@@ -56,6 +56,10 @@ class CachedEncoder:
         return self._encoder.dimension
 
     @property
+    def untuned(self) -> slice:
+        return self._encoder.untuned
+
+    @property
     def layers(self) -> tuple[int, ...]:
         return self._encoder.layers
 

@@ -28,6 +28,7 @@ class HashingEncoder:
         self.layers = layers
         self.width = dimension * (1 + len(layers))
         self.fingerprint = f"hashing-v1:{dimension}"
+        self.untuned = slice(0, dimension)
 
     def features(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """n texts -> [n, W] float32: the sentence vector, then a block for each of layers, hashed with its number."""

@@ -27,6 +27,11 @@ class TextEncoder(Protocol):
         ...
 
     @property
+    def untuned(self) -> slice:
+        """The columns of a sentence vector that no tuning changed; all of them where there are none such."""
+        ...
+
+    @property
     def layers(self) -> tuple[int, ...]:
         """The hidden layers that `features` holds after the sentence vector, in this order."""
         ...

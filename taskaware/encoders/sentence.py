@@ -67,6 +67,11 @@ class SentenceEncoder:
         """D, from the model's files where they say so, otherwise measured."""
         return declared_dimension(self._folder) or self._loaded.dimension
 
+    @property
+    def untuned(self) -> slice:
+        """All columns; with an adapter none is untuned, and there is nothing better."""
+        return slice(0, self.dimension)
+
     @cached_property
     def width(self) -> int:
         """W; where files declare D, the model ends in pooling, and its hidden layers are D wide too."""

@@ -5,7 +5,7 @@ The encoder reads every text once; episodes are then drawn by indexing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,8 @@ class Reader(Protocol):
 
     @property
     def dimension(self) -> int: ...
+    @property
+    def untuned(self) -> slice: ...
     def encode(self, texts: Sequence[str]) -> Floats: ...
     def features(self, texts: Sequence[str]) -> Floats: ...
 
@@ -40,7 +42,10 @@ class Wordings:
 
 @dataclass(frozen=True)
 class EncodedTask:
-    """A task ready for episodes: features [R, W], labels [R] in 0..C-1, and `rows`, the row numbers of each class."""
+    """A task ready for episodes: features [R, W], labels [R] in 0..C-1, and `rows`, the row numbers of each class.
+
+    untuned: the columns of sentence vectors that no tuning changed, where the encoder has such.
+    """
 
     card: TaskCard
     classes: tuple[str, ...]
@@ -48,6 +53,7 @@ class EncodedTask:
     labels: NDArray[np.int64]
     rows: tuple[NDArray[np.int64], ...]
     words: Wordings
+    untuned: slice = field(default_factory=lambda: slice(None))
 
     @property
     def id(self) -> str:
@@ -77,4 +83,5 @@ def encode_task(card: TaskCard, texts: Sequence[str], labels: Sequence[str], enc
         raise EpisodeError(f"{card.id}: label {unknown[0]!r} is not in the card; known: {', '.join(classes)}")
     numbers = np.array([position[label] for label in labels], dtype=np.int64)
     rows = tuple(np.flatnonzero(numbers == index) for index in range(len(classes)))
-    return EncodedTask(card, classes, encoder.features(texts), numbers, rows, encode_words(card, encoder))
+    words = encode_words(card, encoder)
+    return EncodedTask(card, classes, encoder.features(texts), numbers, rows, words, encoder.untuned)

@@ -57,7 +57,12 @@ class Learner(nn.Module, ABC):
         if config.conditioner == "film":
             self.conditioner = FilmConditioner(config.film, switches)
         else:
-            self.conditioner = NoConditioner(body.code_width, switches)
+            self.conditioner = NoConditioner(self.code_width, switches)
+
+    @property
+    def code_width(self) -> int:
+        """A: what the body reads of a code, and how far examples are to be relied on."""
+        return self.body.code_width + 1
 
     @abstractmethod
     def adapt(self, support: Examples, context: TaskContext) -> Adapted:

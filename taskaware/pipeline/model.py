@@ -13,7 +13,7 @@ from taskaware.core.errors import CardError, CheckpointError, DataError
 from taskaware.core.values import Examples, TaskCard
 from taskaware.data import Table, check_labels, find_card, read_card
 from taskaware.encoders import TextEncoder, load_encoder
-from taskaware.episodes import EncodedTask, Shape, Words, encode_task, pad_examples
+from taskaware.episodes import EncodedTask, Shape, Words, encode_task, pad_examples, reliance
 from taskaware.learners import build_learner
 from taskaware.learners.base import Learner
 from taskaware.memory import Exclusion, TaskMemory
@@ -76,7 +76,7 @@ class TaskAware:
         view, known = self.memory.view(), self._library
         if known is None or known.memory is not view:
             codes = torch.from_numpy(np.array(view.snapshot.task_adapters))
-            width = self.learner.body.code_width
+            width = self.learner.code_width
             if codes.shape[1] == 0:
                 codes = codes.new_zeros(len(codes), width)
             elif codes.shape[1] != width:
@@ -114,13 +114,16 @@ class TaskAware:
 
     def whole_code(self) -> Tensor:
         """The code mask without dropout [A]."""
-        return torch.ones(self.learner.body.code_width)
+        return torch.ones(self.learner.code_width)
 
     def remember(self, task: AdaptedTask) -> str:
         """Writes an adapted task into the memory, so that later tasks can build on it; returns its id."""
         if task.encoded is None:
             raise DataError("this task was loaded from a folder; remember it right after adapting")
-        self.memory.add([record_of(task.encoded, task.adapted.code.cpu().numpy())])
+        code = task.adapted.code.cpu().numpy().copy()
+        if min(map(len, task.encoded.rows)) > 1:
+            code[-1] = reliance(task.encoded)
+        self.memory.add([record_of(task.encoded, code)])
         return task.encoded.id
 
 

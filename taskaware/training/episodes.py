@@ -62,6 +62,7 @@ def _drop_words(words: Words, draw: Draw, drop: DropConfig, rng: np.random.Gener
 
 
 def _code_mask(width: int, rate: float, rng: np.random.Generator) -> Tensor:
-    """Inverted dropout of FiLM units, one mask for the whole task [A]."""
+    """Inverted dropout of FiLM units, one mask for the whole task [A]; the last number of a code is none of them."""
     kept = (rng.random(width) >= rate).astype(np.float32) / np.float32(1 - rate)
+    kept[-1] = 1.0
     return torch.from_numpy(kept)

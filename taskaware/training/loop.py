@@ -86,7 +86,7 @@ class Run:
         torch.manual_seed(config.seed)
         learner = build_learner(config.learner, self.encoder.dimension, self.encoder.width)
         learner.body.fit(torch.cat([torch.from_numpy(task.features) for task in self.tasks.tasks]))
-        codebook = Codebook(self.tasks, learner.body.code_width)
+        codebook = Codebook(self.tasks, learner.code_width)
         self.model = nn.ModuleDict({"learner": learner, "codebook": codebook}).to(self.accelerator.device)
         self.learner, self.codebook = learner, codebook
         self.libraries = TrainingLibraries(self.tasks, self.encoder, codebook)

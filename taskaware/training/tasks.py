@@ -16,7 +16,7 @@ from taskaware.core.errors import ConfigError
 from taskaware.core.seeds import generator
 from taskaware.data import TextTask, find_card, load_tasks
 from taskaware.encoders import TextEncoder
-from taskaware.episodes import EncodedTask, encode_task
+from taskaware.episodes import EncodedTask, encode_task, reliance
 from taskaware.memory import TaskMemory
 from taskaware.pipeline.records import record_of
 from taskaware.pipeline.retrieval import Library
@@ -73,18 +73,23 @@ def load_training_tasks(entries: Sequence[DataEntry], encoder: TextEncoder, seed
 
 @final
 class Codebook(nn.Module):
-    """One code per training task [R, A]: 0 at birth, so training starts in the frozen encoder's space."""
+    """One code per training task [R, A]: its FiLM scales, 0 at birth, so training starts in the encoder's own space.
+
+    The last number, how far the task's examples are to be relied on, is measured and not learned.
+    """
 
     learned: Tensor
+    relied: Tensor
 
     def __init__(self, tasks: TrainingTasks, width: int) -> None:
         super().__init__()
-        self.codes = nn.Parameter(torch.zeros(len(tasks.tasks), width))
+        self.codes = nn.Parameter(torch.zeros(len(tasks.tasks), width - 1))
+        self.register_buffer("relied", torch.tensor([[reliance(task)] for task in tasks.tasks]))
         self.register_buffer("learned", torch.from_numpy(tasks.learned).float()[:, None])
 
     def forward(self) -> Tensor:
-        """Codes [R, A]; those of identity tasks are 0."""
-        return self.codes * self.learned
+        """Codes [R, A]; the FiLM scales of identity tasks are 0."""
+        return torch.cat([self.codes * self.learned, self.relied], 1)
 
 
 @final

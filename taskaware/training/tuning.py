@@ -186,7 +186,7 @@ class Tuning:
             memory = TaskMemory.in_memory(encoder.fingerprint, encoder.dimension)
             found = validation_accuracy(
                 learner.eval(),
-                Library(memory.view(), torch.zeros(0, learner.body.code_width)),
+                Library(memory.view(), torch.zeros(0, learner.code_width)),
                 tasks,
                 training.validation_shots,
                 training.validation_episodes,

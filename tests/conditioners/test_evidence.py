@@ -70,7 +70,7 @@ def situation(neighbours: int) -> tuple[Examples, TaskContext]:
 
     support = Examples(draw(8, W), torch.arange(8) % N, torch.ones(8))
     near = Neighbours(
-        adapters=draw(neighbours, 2 * H),
+        adapters=torch.cat([draw(neighbours, 2 * H), torch.zeros(neighbours, 1)], 1),
         task_similarity=draw(neighbours, 3),
         task_mask=torch.ones(neighbours),
         class_texts=draw(N, 2, D),
@@ -85,7 +85,7 @@ def situation(neighbours: int) -> tuple[Examples, TaskContext]:
         label_texts=unit(draw(N, D)),
         class_mask=torch.ones(N),
         present=torch.ones(3),
-        code_mask=torch.ones(2 * H),
+        code_mask=torch.ones(2 * H + 1),
         neighbours=near,
     )
     return support, context

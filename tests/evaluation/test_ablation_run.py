@@ -43,7 +43,7 @@ def make_model(seed: int = 0) -> TaskAware:
         labels = {"a": f"{name} dog", "b": f"{name} rain"}
         card = TaskCard(id=name, dataset=name, labels=labels, description=f"which kind, {name}")
         task = encode_task(card, ["dog cat", "snow"], ["a", "b"], model.encoder)
-        code = torch.randn(model.learner.body.code_width, generator=chance)
+        code = torch.randn(model.learner.code_width, generator=chance)
         model.memory.add([record_of(task, code.numpy())])
     return model
 

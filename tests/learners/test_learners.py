@@ -15,7 +15,7 @@ from taskaware.innerloop import InnerLoop, InnerLoopConfig
 from taskaware.learners import LearnerConfig, build_learner, learners
 from taskaware.learners.base import Learner, cross_entropy
 
-D, W, A, K, M, B = 6, 9, 8, 3, 2, 2
+D, W, A, K, M, B = 6, 9, 9, 3, 2, 2
 
 
 def random_episode(
@@ -211,16 +211,31 @@ def test_switches_turn_off_film_and_the_words_in_prototypes() -> None:
 
 def test_the_gate_is_zero_without_examples_and_grows_with_shots_contradiction_and_ways() -> None:
     gate = FilmConditioner(FilmConfig()).gate
-    counts, half, five = torch.tensor([0.0, 1.0, 5.0]), torch.tensor(0.5), torch.tensor(5.0)
-    values = gate(counts, half, torch.tensor(0.0), five)
+    counts, half, five, none = torch.tensor([0.0, 1.0, 5.0]), torch.tensor(0.5), torch.tensor(5.0), torch.tensor(0.0)
+    values = gate(counts, half, none, five, none)
     assert values[0] == 0 and values[1] < values[2]
     torch.testing.assert_close(values[1], torch.tensor(0.43), atol=0.01, rtol=0)
-    contradicted, agreed = (gate(counts, torch.tensor(value), half, five)[1:] for value in (-1.0, 1.0))
+    contradicted, agreed = (gate(counts, torch.tensor(value), half, five, none)[1:] for value in (-1.0, 1.0))
     assert (contradicted > agreed).all()
-    assert (
-        gate(counts, torch.tensor(0.0), half, torch.tensor(60.0))[1:] > gate(counts, 0 * half, half, five)[1:]
-    ).all()
-    assert torch.equal(gate(counts, half, half, torch.tensor(60.0)), gate(counts, half, half, five))
+    sixty = torch.tensor(60.0)
+    assert (gate(counts, none, half, sixty, none)[1:] > gate(counts, none, half, five, none)[1:]).all()
+    assert torch.equal(gate(counts, half, half, sixty, none), gate(counts, half, half, five, none))
+
+
+def test_past_tasks_whose_examples_could_be_relied_on_open_the_gate() -> None:
+    learner, episode, gates = learner_of("logistic"), random_episode(3, 2), []
+    for relied in (-1.0, 0.0, 1.0):
+        code = torch.zeros(K, A)
+        code[:, -1] = relied
+        context = replace(episode.context, neighbours=replace(episode.context.neighbours, adapters=code))
+        gates.append(learner.adapt(episode.support, context).modulation.gate)
+    assert (gates[0] < gates[1]).all() and (gates[1] < gates[2]).all()
+
+
+def test_a_gate_that_is_not_learned_has_no_gradient() -> None:
+    learner = build_learner(LearnerConfig(name="logistic", film=FilmConfig(learn_gate=False)), D, W)
+    assert not any(each.requires_grad for each in learner.conditioner.gate.parameters())
+    assert any(each.requires_grad for each in learner.conditioner.tasks.parameters())
 
 
 def test_evidence_moves_attention_to_the_space_in_which_the_support_set_separates() -> None:

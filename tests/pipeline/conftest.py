@@ -31,7 +31,7 @@ def make_taught(learner: str = "protonet", past: int = 4, dimension: int = 64) -
             id=f"past{number}", dataset="past", labels=labels, description=f"which shelf, question {number}"
         )
         task = encode_task(card, [text for text, _ in ROWS], [label for _, label in ROWS], model.encoder)
-        code = 0.3 * torch.randn(model.learner.body.code_width, generator=chance)
+        code = 0.3 * torch.randn(model.learner.code_width, generator=chance)
         model.memory.add([record_of(task, code.numpy())])
     return model
 

@@ -166,7 +166,7 @@ def test_past_tasks_without_codes_are_in_the_encoders_own_space_and_codes_of_ano
     task = encode_task(card, ["a novel", "a train"], ["a", "b"], model.encoder)
     model.memory.add([record_of(task, np.ones(width, dtype=np.float32))])
     if width:
-        with pytest.raises(CheckpointError, match=f"codes of width {width}, expected {model.learner.body.code_width}"):
+        with pytest.raises(CheckpointError, match=f"codes of width {width}, expected {model.learner.code_width}"):
             model.adapt(CARD, EXAMPLES)
     else:
         assert not model.adapt(CARD, EXAMPLES).adapted.code.any()

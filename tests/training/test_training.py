@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from taskaware.core.config import build, override, read_yaml
 from taskaware.core.errors import ConfigError, EpisodeError, TrainingError
+from taskaware.episodes import reliance
 from taskaware.pipeline import TaskAware
 from taskaware.pipeline.batching import assemble, episode_classes
 from taskaware.training import RunConfig, train
@@ -100,11 +101,13 @@ def test_the_kept_weights_are_never_worse_on_validation_than_those_at_birth(run_
     assert run.best_score == max(entry["score"] for entry in run.history) >= run.history[0]["score"]
 
 
-def test_identity_tasks_keep_a_code_of_zeros(run_file: Path) -> None:
-    model = train(config_of(run_file, "validation=[]"))
-    snapshot = model.memory.snapshot()
-    assert snapshot.task_adapters[snapshot.task_rows["things"]].any()
-    assert not snapshot.task_adapters[snapshot.task_rows["moods"]].any()
+def test_identity_tasks_learn_no_modulation_and_all_know_what_their_examples_were_worth(run_file: Path) -> None:
+    run = Run(config_of(run_file, "validation=[]"))
+    snapshot = run.go(resume=False, report=lambda progress: None).memory.snapshot()
+    codes = {name: snapshot.task_adapters[row] for name, row in snapshot.task_rows.items()}
+    assert codes["things"][:-1].any() and not codes["moods"][:-1].any()
+    for task in run.tasks.tasks:
+        assert codes[task.id][-1] == pytest.approx(reliance(task))
 
 
 def test_an_episode_retrieves_neither_its_classes_nor_its_task_when_hidden_nor_its_own_wording(run_file: Path) -> None:
