@@ -18,6 +18,7 @@ Shapes: T none (one task), S support, N ways, D width, K neighbours, H hidden un
 from typing import final
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from taskaware.conditioners.base import Lifter, Modulation, Space, Switches
@@ -42,12 +43,14 @@ class FilmConfig(Config):
     """evidence, trial: whether the support set decides on the attention over past tasks and on the gate's strength.
 
     learn_gate: false keeps the gate as it is at birth, for training on tasks with which the encoder was tuned: their
-    words are more reliable than those of a new task will be.
+    words are more reliable than those of a new task will be. relied: what the gate makes at birth of how far the
+    examples of past tasks could be relied on; in a run over several kinds of tasks it tells them apart.
     """
 
     evidence: bool = True
     trial: bool = True
     learn_gate: bool = True
+    relied: float = Field(default=0.0, ge=0.0)
 
 
 @final
@@ -60,7 +63,7 @@ class FilmConditioner(nn.Module):
         self.switches = switches or Switches()
         self.tasks = TaskPrior()
         self.words = WordPrior()
-        self.gate = ShotGate().requires_grad_(config.learn_gate)
+        self.gate = ShotGate(config.relied).requires_grad_(config.learn_gate)
         self.evidence_words = nn.Parameter(torch.tensor(1.0))
         self.evidence_examples = nn.Parameter(torch.tensor(0.3))
 

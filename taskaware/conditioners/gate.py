@@ -22,14 +22,14 @@ class ShotGate(nn.Module):
     that contradict them (c >= 0), and among many classes the same shortfall is less of an accident.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, relied: float = 0.0) -> None:
         super().__init__()
         self.even = nn.Parameter(torch.tensor(-0.3))
         self.shots = nn.Parameter(torch.tensor(0.43))
         self.modulated_even = nn.Parameter(torch.tensor(0.0))
         self.modulated_shots = nn.Parameter(torch.tensor(0.0))
         self.doubt = nn.Parameter(torch.tensor(6.0))
-        self.relied = nn.Parameter(torch.tensor(2.4))
+        self.relied = nn.Parameter(torch.tensor(relied))
 
     def forward(self, counts: Tensor, agreement: Tensor, modulated: Tensor, ways: Tensor, relied: Tensor) -> Tensor:
         """counts [N] of examples, agreement [] (1 = words explain them, 0 = chance), m [], ways [] (N), r [] -> [N]."""

@@ -223,7 +223,10 @@ def test_the_gate_is_zero_without_examples_and_grows_with_shots_contradiction_an
 
 
 def test_past_tasks_whose_examples_could_be_relied_on_open_the_gate() -> None:
-    learner, episode, gates = learner_of("logistic"), random_episode(3, 2), []
+    episode, gates = random_episode(3, 2), []
+    learner = build_learner(
+        LearnerConfig(name="logistic", body=BodyConfig(hidden=4), film=FilmConfig(relied=2.0)), D, W
+    )
     for relied in (-1.0, 0.0, 1.0):
         code = torch.zeros(K, A)
         code[:, -1] = relied
