@@ -91,7 +91,7 @@ def remembering(config: ModelConfig, past: int) -> TaskAware:
     for number in range(past):
         card, rows = task(f"past {number}", 3, 2)
         encoded = encode_task(card, [text for text, _ in rows], [label for _, label in rows], model.encoder)
-        code = 0.3 * rng.standard_normal(model.learner.body.code_width, dtype=np.float32)
+        code = 0.3 * rng.standard_normal(model.learner.code_width, dtype=np.float32)
         model.memory.add([record_of(encoded, code)])
     return model
 

@@ -36,8 +36,8 @@ register_value(Modulation)
 class Switches:
     """What an ablation turns off.
 
-    film: modulation of the body. prior: the words' share in prototypes. trial: the gate tried on the examples. clear:
-    following clear examples.
+    film: what the codes of past tasks do (modulation of the body, and what the gate takes from them). prior: the words'
+    share in prototypes. trial: the gate tried on the examples. clear: following clear examples.
     """
 
     film: bool = True

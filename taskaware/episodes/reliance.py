@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskaware.core.seeds import generator
+from taskaware.core.vectors import unit_rows
 from taskaware.episodes.tasks import EncodedTask, Floats
 
 ORDINARY = -0.4  # log-odds of an ordinary task: a label text says somewhat more than one example
@@ -25,7 +26,7 @@ def reliance(task: EncodedTask) -> float:
     if len(able) < 2:
         return 0.0
     sentences = task.features[:, : task.words.labels.shape[-1]]
-    texts, words = _unit(sentences[:, task.untuned]), _unit(task.words.labels[:, 0, task.untuned])
+    texts, words = unit_rows(sentences[:, task.untuned]), unit_rows(task.words.labels[:, 0, task.untuned])
     right, asked = np.zeros(2), 0
     for index in range(_EPISODES):
         rng = generator("reliance", task.id, index)
@@ -33,7 +34,7 @@ def reliance(task: EncodedTask) -> float:
         picked = [rng.permutation(task.rows[label])[: 1 + _QUERY] for label in classes]
         own, query = texts[[rows[0] for rows in picked]], texts[np.concatenate([rows[1:] for rows in picked])]
         wanted = np.repeat(np.arange(len(classes)), [len(rows) - 1 for rows in picked])
-        told = _unit(words[classes] - words[classes].mean(0) * len(classes) / (len(classes) + 1))
+        told = unit_rows(words[classes] - words[classes].mean(0) * len(classes) / (len(classes) + 1))
         right += [(_nearest(query, own) == wanted).sum(), (_nearest(query, told) == wanted).sum()]
         asked += len(wanted)
     chance = 1 / min(_WAYS, len(able))
@@ -44,8 +45,3 @@ def reliance(task: EncodedTask) -> float:
 def _nearest(query: Floats, centres: Floats) -> NDArray[np.int64]:
     nearest: NDArray[np.int64] = (query @ centres.T).argmax(1)
     return nearest
-
-
-def _unit(rows: Floats) -> Floats:
-    result: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
-    return result

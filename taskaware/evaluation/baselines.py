@@ -9,6 +9,7 @@ Shapes: N ways, S support, Q query, D width.
 import numpy as np
 from numpy.typing import NDArray
 
+from taskaware.core.vectors import unit_rows
 from taskaware.episodes import Draw
 from taskaware.episodes.tasks import Floats
 
@@ -33,6 +34,5 @@ def baseline_centres(draw: Draw) -> dict[str, Floats]:
 
 
 def _nearest(queries: Floats, centres: Floats) -> NDArray[np.int64]:
-    unit = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
-    result: NDArray[np.int64] = (queries @ unit.T).argmax(axis=1)
+    result: NDArray[np.int64] = (queries @ unit_rows(centres).T).argmax(axis=1)
     return result

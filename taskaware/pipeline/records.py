@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 
 import numpy as np
 
+from taskaware.core.vectors import unit_rows
 from taskaware.episodes import EncodedTask
 from taskaware.episodes.tasks import Floats
 from taskaware.memory import ClassRecord, TaskRecord
@@ -24,7 +25,7 @@ def record_of(task: EncodedTask, adapter: Floats, wording: int | None = None) ->
         ClassRecord(
             name=name,
             text=task.card.labels[name],
-            text_embedding=_unit(labels[index].mean(0)),
+            text_embedding=unit_rows(labels[index].mean(0)),
             prototype=task.features[rows, :dimension].mean(0) if len(rows) else np.zeros(dimension, np.float32),
             count=len(rows),
         )
@@ -34,7 +35,7 @@ def record_of(task: EncodedTask, adapter: Floats, wording: int | None = None) ->
         id=task.id,
         dataset=task.card.dataset,
         description=task.card.description,
-        embedding=_unit(descriptions.mean(0)) if len(descriptions) else np.zeros(dimension, np.float32),
+        embedding=unit_rows(descriptions.mean(0)) if len(descriptions) else np.zeros(dimension, np.float32),
         adapter=adapter,
         classes=tuple(classes),
         card={"background": list(task.card.background), "licence": task.card.licence, "source": task.card.source},
@@ -44,8 +45,3 @@ def record_of(task: EncodedTask, adapter: Floats, wording: int | None = None) ->
 
 def _pick(rows: Floats, index: int) -> Floats:
     return rows[[index % len(rows)]]
-
-
-def _unit(vector: Floats) -> Floats:
-    result: Floats = (vector / max(float(np.linalg.norm(vector)), 1e-9)).astype(np.float32)
-    return result

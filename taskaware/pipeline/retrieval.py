@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taskaware.core.values import Neighbours
+from taskaware.core.vectors import unit_rows
 from taskaware.episodes import Words
 from taskaware.episodes.tasks import Floats
 from taskaware.memory import Exclusion, Hits, MemoryView
@@ -133,7 +134,5 @@ def _query(words: Words) -> Floats | None:
     if words.present[0]:
         return words.description
     if words.present[2]:
-        mean = words.labels.mean(0)
-        query: Floats = mean / max(float(np.linalg.norm(mean)), 1e-9)
-        return query
+        return unit_rows(words.labels.mean(0))
     return None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from taskaware import TaskAware, TaskCard
 from taskaware.core.errors import CardError, CheckpointError
-from taskaware.episodes import encode_task
+from taskaware.episodes import encode_task, reliance
 from taskaware.pipeline.records import record_of
 
 Teach = Callable[..., TaskAware]
@@ -170,3 +170,17 @@ def test_past_tasks_without_codes_are_in_the_encoders_own_space_and_codes_of_ano
             model.adapt(CARD, EXAMPLES)
     else:
         assert not model.adapt(CARD, EXAMPLES).adapted.code.any()
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_remembered_task_knows_what_its_examples_were_worth_where_they_can_tell(teach: Teach, several: bool) -> None:
+    model = teach()
+    task = model.adapt(CARD, examples_of((3, 3, 3) if several else (3, 1, 3)))
+    predicted = float(task.adapted.code[-1])
+    name = model.remember(task)
+    snapshot = model.memory.snapshot()
+    code = snapshot.task_adapters[snapshot.task_rows[name]]
+    assert task.encoded is not None
+    assert code[-1] == pytest.approx(reliance(task.encoded) if several else predicted)
+    np.testing.assert_array_equal(code[:-1], task.adapted.code[:-1].numpy())
+    assert float(task.adapted.code[-1]) == predicted  # what was adapted stays as it was
