@@ -28,7 +28,9 @@ class LogisticHead(Learner):
     inner.learning_rate and the weight of the words are learned.
 
     Examples that predict each other (leave-one-out) are followed further: they make steps longer, words lighter and
-    margins wider. Single examples of each class say nothing about each other and change nothing.
+    margins wider. Single examples of each class say nothing about each other and change nothing. Where the examples of
+    past tasks like this one could be relied on (`episodes/reliance.py`), steps are longer from the start: the logarithm
+    of the rate grows by that log-odds.
     """
 
     def __init__(self, config: LearnerConfig, body: ResidualBody, switches: Switches | None = None) -> None:
@@ -60,7 +62,7 @@ class LogisticHead(Learner):
             class_mask,
             scale=scale * (-_WIDER * clear).exp(),
             words_weight=(self.log_words - _LIGHTER * clear).exp() * (1 - gate) / gate.clamp_min(0.25),
-            rate=(self.log_rate + _LONGER * clear).exp(),
+            rate=(self.log_rate + modulation.code[-1] + _LONGER * clear).exp(),
             steps=self.config.inner.steps,
         )
         shown = (targets.sum() > 0).to(weight.dtype)
