@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress as ProgressBar
@@ -11,6 +11,9 @@ from rich.progress import TaskID
 from taskaware.cli.console import console, progress_bar
 from taskaware.core.config import build, override, read_yaml
 from taskaware.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from taskaware.training import Progress
 
 _ALONE = (
     "accelerate was asked for several processes and started one, as it does on CPUs without MPI; for several, use "
@@ -40,15 +43,19 @@ def train_command(
 
         def show(progress: Progress) -> None:
             bar.update(task, description=f"{progress.stage} {run.name}", total=progress.steps)
-            _advance(bar, task, progress.step, progress.loss, progress.score)
+            _advance(bar, task, progress)
 
         result = train_and_save(run, resume=resume == "auto", report=show)
     if leader:
         console.print(result.summary, highlight=False)
 
 
-def _advance(bar: ProgressBar, task: TaskID, step: int, loss: float, score: float | None) -> None:
-    note = f"loss {loss:.3f}" if score is None else f"loss {loss:.3f}, validation accuracy {score:.1%}"
+def _advance(bar: ProgressBar, task: TaskID, progress: "Progress") -> None:
+    """Moves the bar; prints every validation and, where no bar can be drawn (a log), every twentieth of a stage."""
+    step, note = progress.step, f"loss {progress.loss:.3f}"
+    if progress.score is not None:
+        note += f", validation accuracy {progress.score:.1%}"
     bar.update(task, completed=step, note=note)
-    if score is not None:
-        bar.console.print(f"step {step}: {note}", highlight=False)
+    logged = not bar.console.is_terminal and step % max(1, progress.steps // 20) == 0
+    if progress.score is not None or logged:
+        bar.console.print(f"{progress.stage}, step {step} of {progress.steps}: {note}", highlight=False)

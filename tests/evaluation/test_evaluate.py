@@ -62,6 +62,7 @@ def test_an_untrained_model_scores_as_the_training_free_mix_but_for_centring_and
     model.learner.body.config = model.learner.body.config.model_copy(update={"centring": False})
     with torch.no_grad():
         model.learner.conditioner.gate.doubt.zero_()  # type: ignore[union-attr]
+        model.learner.conditioner.gate.refuted.zero_()  # type: ignore[union-attr]
         model.learner.conditioner.gate.even.zero_()  # type: ignore[union-attr]
     for shots, name in ((0, "label"), (1, "mix")):
         found = evaluate(model, task, way=3, shots=shots, episodes=20).per_episode

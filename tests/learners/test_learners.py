@@ -176,6 +176,7 @@ def test_at_birth_one_shot_protonet_is_the_training_free_mix_but_for_centring_an
     with torch.no_grad():
         learner = learner_of("protonet", centring=False)
         learner.conditioner.gate.doubt.zero_()  # type: ignore[union-attr]
+        learner.conditioner.gate.refuted.zero_()  # type: ignore[union-attr]
         learner.conditioner.gate.even.zero_()  # type: ignore[union-attr]
         predicted = learner(episode).argmax(-1)
     assert torch.equal(predicted, (episode.query.features[:, :D] @ mix.T).argmax(-1))

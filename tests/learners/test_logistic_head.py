@@ -98,6 +98,7 @@ def test_clear_examples_outweigh_label_texts_that_contradict_them_and_single_one
 ) -> None:
     learner, episode = learner_of("logistic", steps=40), random_episode(3, shots)
     learner.conditioner.gate.doubt.data.zero_()
+    learner.conditioner.gate.refuted.data.zero_()
     labels = episode.support.labels
     sentences = torch.eye(D)[labels] + 0.1 * torch.randn(len(labels), D)
     features = torch.cat([sentences, torch.zeros(len(labels), W - D)], dim=1)
@@ -106,3 +107,16 @@ def test_clear_examples_outweigh_label_texts_that_contradict_them_and_single_one
     monkeypatch.setattr(logistic, "_CLEAR", 2.0)
     ignored = _confidence(learner, features, labels, context)
     assert followed > ignored + 0.05 if changes else followed == ignored
+
+
+def test_examples_are_followed_further_where_those_of_past_tasks_could_be_relied_on() -> None:
+    learner, episode = learner_of("logistic", steps=10), random_episode(3, 1)
+
+    def confidence(relied: float) -> float:
+        near = episode.context.neighbours
+        codes = torch.zeros_like(near.adapters)
+        codes[..., -1] = relied
+        context = replace(episode.context, neighbours=replace(near, adapters=codes))
+        return _confidence(learner, episode.support.features, episode.support.labels, context)
+
+    assert confidence(-2.0) < confidence(0.0) < confidence(2.0)
