@@ -19,8 +19,8 @@ class ShotGate(nn.Module):
     be relied on in the past tasks that attention chose, in log-odds. m in [0, 1] is how far the space is modulated: in
     a learned space words and examples may weigh otherwise than in the frozen one.
 
-    doubt = (c (1/2 - agreement)+ + c' (0 - agreement)+) sqrt(mean k) log N / log 5, c and c' >= 0. Words that explain the
-    examples are never doubted, those that contradict them are doubted twice over. The same shortfall is less of an
+    doubt = (c (1/2 - agreement)+ + c' (0 - agreement)+) sqrt(mean k) log N / log 5, with c, c' >= 0. Words that explain
+    the examples are never doubted, those that contradict them are doubted twice over. The same shortfall is less of an
     accident among many classes, and with more examples: the error of their mean falls with the root of their number.
     """
 
