@@ -113,6 +113,21 @@ def general_table() -> Rows:
     return rows
 
 
+def setfit_table() -> Rows:
+    """SetFit on the draws that it was run on, beside others on the same draws, and the seconds from raw text."""
+    others = ("taskaware", "LR", "LR + texts")
+    rows = [["accuracy, %", "shots", "draws", "SetFit", *others, "steps", "SetFit, s", "taskaware, s"]]
+    for (data, _, shots), (part,) in units("full_label_sets").items():
+        if (found := part["accuracy"].get("SetFit")) is None:
+            continue
+        draws, seconds = len(found), part["seconds"]
+        means = [f"{100 * np.mean(part['accuracy'][name][:draws]):.1f}" for name in others]
+        row = [data, str(shots), str(draws), f"{100 * np.mean(found):.1f}", f"**{means[0]}**", *means[1:]]
+        row += [str(part["facts"]["setfit_steps"][0]), f"{seconds['SetFit']['text']:.0f}"]
+        rows.append([*row, f"{seconds['taskaware']['text']:.1f}"])
+    return rows
+
+
 def difference(values: Any) -> str:
     """Mean of paired differences in points with its 95% interval."""
     found = mean_interval(100 * values)
@@ -194,6 +209,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "intents-words": lambda: accuracy_table(["intents"], ("taskaware", *WORDS), way=False),
     "full": lambda: accuracy_table(["full_label_sets"], METHODS, way=False),
     "full-words": lambda: accuracy_table(["full_label_sets"], ("taskaware", *WORDS), way=False),
+    "setfit": setfit_table,
     "unseen": lambda: accuracy_table(["sgd", "fewrel"], METHODS, way=True),
     "unseen-words": lambda: accuracy_table(["sgd", "fewrel"], ("taskaware", *WORDS), way=True),
     "wordings": wordings_table,
