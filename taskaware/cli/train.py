@@ -42,6 +42,8 @@ def train_command(
         task = bar.add_task(f"training {run.name}", total=run.training.steps, note="reading data", visible=leader)
 
         def show(progress: Progress) -> None:
+            if not leader:
+                return
             bar.update(task, description=f"{progress.stage} {run.name}", total=progress.steps)
             _advance(bar, task, progress)
 

@@ -28,6 +28,11 @@ class Modulation:
     gate: Tensor
     attention: Tensor
 
+    @property
+    def relied(self) -> Tensor:
+        """The code's last number, []."""
+        return self.code[-1]
+
 
 register_value(Modulation)
 
@@ -36,8 +41,8 @@ register_value(Modulation)
 class Switches:
     """What an ablation turns off.
 
-    film: what the codes of past tasks do (modulation of the body, and what the gate takes from them). prior: the words'
-    share in prototypes. trial: the gate tried on the examples. clear: following clear examples.
+    film: what the codes of past tasks do (modulation of the body, and what gate and steps take from them). prior: the
+    words' share in prototypes. trial: the gate tried on the examples. clear: following clear examples.
     """
 
     film: bool = True

@@ -62,7 +62,7 @@ class LogisticHead(Learner):
             class_mask,
             scale=scale * (-_WIDER * clear).exp(),
             words_weight=(self.log_words - _LIGHTER * clear).exp() * (1 - gate) / gate.clamp_min(0.25),
-            rate=(self.log_rate + modulation.code[-1] + _LONGER * clear).exp(),
+            rate=(self.log_rate + modulation.relied + _LONGER * clear).exp(),
             steps=self.config.inner.steps,
         )
         shown = (targets.sum() > 0).to(weight.dtype)

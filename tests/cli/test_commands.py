@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ABLATION = "{{name: tiny, card: {card}, way: 3, shots: [0, 1], episodes: 6, factors: [description, attribution]}}"
 
 
@@ -69,3 +71,16 @@ def test_the_package_runs_as_a_module(trained: Path, tmp_path: Path) -> None:
         [*map(str, command), "--out", str(tmp_path / "p.csv")], check=False, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "expected .csv" in done.stderr
+
+
+@pytest.mark.parametrize(("rank", "lines"), [("0", 20), ("1", 0)])
+def test_a_log_shows_progress_twenty_times_a_stage_and_only_once_for_all_processes(
+    rank: str, lines: int, trained: Path, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    changes = [f"output={tmp_path}", "training.steps=40", "training.validate_every=40"]
+    done = cli("train", trained / "tiny.yaml", *(part for change in changes for part in ("--set", change)))
+    assert done.returncode == 0, done.stderr
+    steps = [line for line in done.stdout.splitlines() if line.startswith("training, step ")]
+    assert len(steps) == lines
+    assert [line.split()[2] for line in steps] == [str(step) for step in range(2, 41, 2)][:lines]

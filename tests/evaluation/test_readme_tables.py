@@ -55,3 +55,14 @@ def test_an_unknown_table_is_an_error(tables: ModuleType, tmp_path: Path) -> Non
     (tmp_path / "README.md").write_text("<!-- table nope -->\n<!-- end -->\n")
     with pytest.raises(SystemExit, match="no table 'nope'; known: pairs"):
         tables.main(tmp_path / "README.md")
+
+
+def test_setfit_is_compared_on_the_draws_that_it_was_run_on(tables: ModuleType, tmp_path: Path) -> None:
+    accuracy = {"taskaware": [0.5, 0.7, 0.0], "LR": [0.4, 0.4, 1.0], "LR + texts": [0.3, 0.5, 1.0]}
+    unit = {"dataset": "toys", "fold": None, "way": None, "accuracy": accuracy, "facts": {"setfit_steps": [9, 9]}}
+    seconds = {"SetFit": {"text": 20.4}, "taskaware": {"text": 0.26}}
+    run = {**unit, "shots": 3, "accuracy": {**accuracy, "SetFit": [0.2, 0.3]}, "seconds": seconds}
+    (tmp_path / "full_label_sets").mkdir()
+    (tmp_path / "full_label_sets" / "results.json").write_text(json.dumps({"units": [{**unit, "shots": 1}, run]}))
+    _, *rows = tables.setfit_table()
+    assert rows == [["toys", "3", "2", "25.0", "**60.0**", "40.0", "40.0", "9", "20", "0.3"]]
