@@ -11,7 +11,7 @@ from taskaware.evaluation.results import ONLY, AblationResult, Contrast, contras
 
 
 def ablate_command(
-    run: Annotated[Path, typer.Argument(help="a run folder, e.g. runs/quickstart")],
+    run: Annotated[Path, typer.Argument(help="a run folder, or a model that came with the package: general")],
     config: Annotated[Path, typer.Argument(help="an ablation's YAML file, e.g. configs/ablation/quickstart.yaml")],
     out: Annotated[Path, typer.Option(help="the folder for tables, figures and report.html")],
     assignments: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable")] = None,

@@ -10,6 +10,7 @@ import typer
 from rich.progress import track
 
 from taskaware.cli.console import console, show_table
+from taskaware.cli.memory import check_kept
 from taskaware.core.errors import DataError
 from taskaware.core.files import write_text
 
@@ -17,7 +18,7 @@ _BATCH = 512
 
 
 def adapt_command(
-    run: Annotated[Path, typer.Argument(help="a run folder, e.g. runs/quickstart")],
+    run: Annotated[Path, typer.Argument(help="a run folder, or a model that came with the package: general")],
     card: Annotated[Path, typer.Option(help="the task's card: description, labels, background")],
     out: Annotated[Path, typer.Option(help="where the adapted task is written")],
     examples: Annotated[Path | None, typer.Option(help="csv, tsv, jsonl or parquet with columns text,label")] = None,
@@ -36,6 +37,8 @@ def adapt_command(
     if shots is not None:
         _check_shots(task_card.labels, list(table.labels or ()), shots, examples or card)
     model = TaskAware.from_pretrained(run)
+    if remember:
+        check_kept(model.memory, run)
     task = model.adapt(task_card, table)
     task.save(out)
     if remember:

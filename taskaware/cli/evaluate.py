@@ -11,7 +11,7 @@ from taskaware.core.errors import EpisodeError
 
 
 def evaluate_command(
-    run: Annotated[Path, typer.Argument(help="a run folder, e.g. runs/quickstart")],
+    run: Annotated[Path, typer.Argument(help="a run folder, or a model that came with the package: general")],
     card: Annotated[str, typer.Option(help="a card with rows: a path or a name (see `taskaware cards list`)")],
     way: Annotated[int, typer.Option(help="classes per episode; tasks with fewer give all theirs")] = 5,
     shot: Annotated[int, typer.Option(help="examples per class")] = 1,

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from taskaware.cli import ablate, adapt, cards, evaluate, memory, train
+from taskaware.cli import ablate, adapt, cards, copy, evaluate, memory, train
 from taskaware.core.errors import TaskawareError
 
 app = typer.Typer(help="Few-shot learning that reads task descriptions.", no_args_is_help=True, add_completion=False)
@@ -16,6 +16,7 @@ app.command("predict")(adapt.predict_command)
 app.command("explain")(adapt.explain_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("ablate")(ablate.ablate_command)
+app.command("copy")(copy.copy_command)
 app.add_typer(memory.app, name="memory")
 app.add_typer(cards.app, name="cards")
 

@@ -12,13 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from taskaware.core.config import build
-from taskaware.core.errors import ConfigError
+from taskaware.core.errors import ConfigError, MemoryStoreError
+from taskaware.core.runs import run_folder
 from taskaware.encoders import EncoderConfig, load_encoder
 from taskaware.memory import TaskMemory
 
 app = typer.Typer(help="The memory of past tasks in a run folder.", no_args_is_help=True)
 
-Run = Annotated[Path, typer.Argument(help="The run folder; it holds memory/ and config.json.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, or a model that came with the package.")]
 Records = Annotated[Path, typer.Argument(help="A JSON lines file in the format of `memory export`.")]
 
 
@@ -42,7 +43,7 @@ def search(
 ) -> None:
     """Shows the past tasks and classes whose words are nearest to QUERY."""
     encoder = load_encoder(_encoder_config(run))
-    with TaskMemory.open(run / "memory", encoder.fingerprint) as memory:
+    with TaskMemory.of_run(run_folder(run), encoder.fingerprint) as memory:
         vector = encoder.encode([query])
         tasks, classes = memory.search_tasks(vector, k), memory.search_classes(vector, k)
         snapshot = memory.snapshot()
@@ -61,14 +62,14 @@ def search(
 @app.command()
 def add(run: Run, file: Records) -> None:
     """Adds the tasks in FILE; a task whose id is known is replaced."""
-    with _open(run) as memory:
+    with _open_to_change(run) as memory:
         typer.echo(f"added {memory.add_export(file)} tasks, {len(memory)} in all")
 
 
 @app.command()
 def remove(run: Run, ids: Annotated[list[str], typer.Argument(help="Ids as `memory list` shows them.")]) -> None:
     """Removes tasks and their classes; exits with 1 when an id is not known."""
-    with _open(run) as memory:
+    with _open_to_change(run) as memory:
         unknown = sorted(set(ids) - set(memory.ids()))
         typer.echo(f"removed {memory.remove(ids)} tasks, {len(memory)} left")
     if unknown:
@@ -97,11 +98,26 @@ def verify(run: Run) -> None:
 
 
 def _open(run: Path) -> TaskMemory:
-    return TaskMemory.open(run / "memory", None)
+    return TaskMemory.of_run(run_folder(run), None)
+
+
+def _open_to_change(run: Path) -> TaskMemory:
+    memory = _open(run)
+    check_kept(memory, run)
+    return memory
+
+
+def check_kept(memory: TaskMemory, run: Path) -> None:
+    """Raises MemoryStoreError for a packed memory, which cannot be added to."""
+    if not memory.kept:
+        raise MemoryStoreError(
+            f"{run}: its memory is packed and cannot change; make a run of your own first: "
+            f"taskaware copy {run} runs/mine"
+        )
 
 
 def _encoder_config(run: Path) -> EncoderConfig:
-    path = run / "config.json"
+    path = run_folder(run) / "config.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -109,7 +125,8 @@ def _encoder_config(run: Path) -> EncoderConfig:
     section = values.get("encoder") if isinstance(values, dict) else None
     if not isinstance(section, dict):
         raise ConfigError(f"{path}: expected a section 'encoder', saw {section!r}")
-    return build(EncoderConfig, section, f"{path}: encoder")
+    config = build(EncoderConfig, section, f"{path}: encoder")
+    return config.model_copy(update={"adapter": str(path.with_name(config.adapter))}) if config.adapter else config
 
 
 def _show(title: str, columns: Iterable[str], rows: Iterable[Iterable[str | int | np.integer]]) -> None:

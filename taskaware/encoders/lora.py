@@ -50,9 +50,9 @@ def add_low_rank(model: nn.Module, rank: int, seed: int) -> dict[str, LowRank]:
 
 
 def adapter_tensors(added: Mapping[str, LowRank], strength: float = 1.0) -> dict[str, Tensor]:
-    """What an adapter file holds: NAME.down [r, I] and NAME.up [O, r], the latter times `strength`."""
-    tensors = {f"{name}.down": module.down.detach().cpu().clone() for name, module in added.items()}
-    return tensors | {f"{name}.up": strength * module.up.detach().cpu() for name, module in added.items()}
+    """What an adapter file holds: NAME.down [r, I] and NAME.up [O, r], the latter times `strength`, in float16."""
+    tensors = {f"{name}.down": module.down.detach().cpu().half() for name, module in added.items()}
+    return tensors | {f"{name}.up": (strength * module.up.detach().cpu()).half() for name, module in added.items()}
 
 
 @torch.no_grad()
@@ -63,7 +63,7 @@ def merge_adapter(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) 
     if odd := sorted(set(tensors) ^ wanted):
         raise EncoderError(f"{origin}: belongs to another encoder: {odd[0]!r} is on one side only; train again with it")
     for name, linear in linears.items():
-        change = tensors[f"{name}.up"] @ tensors[f"{name}.down"]
+        change = tensors[f"{name}.up"].float() @ tensors[f"{name}.down"].float()
         if change.shape != linear.weight.shape:
             raise EncoderError(
                 f"{origin}: belongs to another encoder: {name} is {list(linear.weight.shape)}, "

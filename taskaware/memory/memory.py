@@ -12,12 +12,15 @@ from taskaware.core.files import atomic_folder
 from taskaware.memory.connection import explain
 from taskaware.memory.exclusions import RowMap
 from taskaware.memory.index import Hits, VectorIndex, sidecar
+from taskaware.memory.packed import read_packed, write_packed
 from taskaware.memory.records import Exclusion, Floats, Snapshot, TaskRecord
 from taskaware.memory.store import TaskStore
 from taskaware.memory.transfer import read_records, write_records
 from taskaware.memory.verify import index_problems, store_problems
 from taskaware.memory.view import MemoryView
 
+FOLDER = "memory"  # of a run
+PACKED = "memory.safetensors"  # in place of it, in a packed run
 STORE = "memory.sqlite"
 TASK_INDEX = "tasks.faiss"
 CLASS_INDEX = "classes.faiss"
@@ -53,9 +56,29 @@ class TaskMemory:
         return cls(TaskStore.open(folder / STORE, fingerprint), folder)
 
     @classmethod
+    def of_run(cls, run: Path, fingerprint: str | None) -> "TaskMemory":
+        """The memory of a run, as `open`; a packed one is read into RAM, and what is added to it is not kept."""
+        if not (run / PACKED).is_file():
+            return cls.open(run / FOLDER, fingerprint)
+        packed = read_packed(run / PACKED)
+        if fingerprint is not None and fingerprint != packed.fingerprint:
+            raise MemoryStoreError(
+                f"{run / PACKED}: its vectors are from encoder {packed.fingerprint!r}, this run uses {fingerprint!r}; "
+                "load the encoder it was made with"
+            )
+        memory = cls.in_memory(packed.fingerprint, packed.dimension)
+        memory.add(packed.records)
+        return memory
+
+    @classmethod
     def in_memory(cls, fingerprint: str, dimension: int) -> "TaskMemory":
         """A memory that lives in RAM and ends with the process."""
         return cls(TaskStore.create(None, fingerprint, dimension), None)
+
+    @property
+    def kept(self) -> bool:
+        """Whether what is added outlives the process."""
+        return self._folder is not None
 
     def add(self, records: Iterable[TaskRecord]) -> None:
         """Adds tasks in one transaction; a known id is replaced. Raises MemoryStoreError, and then nothing changed."""
@@ -144,6 +167,10 @@ class TaskMemory:
             self._store.copy_to(temporary / STORE)
             view.tasks.write(temporary / TASK_INDEX, view.snapshot.checksum)
             view.classes.write(temporary / CLASS_INDEX, view.snapshot.checksum)
+
+    def pack(self, run: Path) -> None:
+        """Writes all tasks to one small file in a run's folder, vectors in float16; `of_run` reads it."""
+        write_packed(run / PACKED, (self.get(each) for each in self.ids()), self.fingerprint, self.dimension)
 
     def export(self, path: Path) -> None:
         """Writes all tasks as JSON lines; `add_export` reads them."""

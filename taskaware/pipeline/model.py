@@ -10,6 +10,7 @@ from torch import Tensor
 
 from taskaware.conditioners import Switches
 from taskaware.core.errors import CardError, CheckpointError, DataError
+from taskaware.core.runs import run_folder
 from taskaware.core.values import Examples, TaskCard
 from taskaware.data import Table, check_labels, find_card, read_card
 from taskaware.encoders import TextEncoder, load_encoder
@@ -31,7 +32,7 @@ ExampleRows = Sequence[tuple[str, str]]
 class TaskAware:
     """A meta-trained few-shot learner that reads.
 
-    >>> model = TaskAware.from_pretrained("runs/quickstart")
+    >>> model = TaskAware.from_pretrained("general")
     >>> task = model.adapt("task.md", [("Where is my parcel?", "delivery"), ("I was charged twice", "billing")])
     >>> task.predict(["The courier never came"]).labels
     """
@@ -52,14 +53,16 @@ class TaskAware:
 
     @classmethod
     def from_pretrained(cls, path: str | Path, *, switches: Switches | None = None, device: str = "cpu") -> "TaskAware":
-        """Loads a run folder. Raises CheckpointError, MemoryStoreError (another encoder's memory), EncoderError."""
-        stored = load_run(Path(path))
+        """Loads a run folder, or a model that came with the package ("general").
+
+        Raises CheckpointError, MemoryStoreError (another encoder's memory), EncoderError.
+        """
+        folder = run_folder(path)
+        stored = load_run(folder)
         encoder = load_encoder(stored.config.encoder)
         learner = build_learner(stored.config.learner, encoder.dimension, encoder.width, switches)
         stored.load_into(learner)
-        return cls(
-            stored.config, encoder, learner.to(device), TaskMemory.open(Path(path) / "memory", encoder.fingerprint)
-        )
+        return cls(stored.config, encoder, learner.to(device), TaskMemory.of_run(folder, encoder.fingerprint))
 
     def save_pretrained(self, path: str | Path, model_card: str, training: dict[str, object] | None = None) -> None:
         """Writes config.json, model.safetensors, memory/ and README.md; an older folder survives a failed save."""

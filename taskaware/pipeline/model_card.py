@@ -18,7 +18,7 @@ def run_card(name: str, facts: Mapping[str, str], results: Sequence[Mapping[str,
     lines += [
         "## Use",
         "",
-        f"    taskaware adapt runs/{name} --card task.md --examples few.csv --out adapted",
+        f"    taskaware adapt path/to/{name} --card task.md --examples few.csv --out adapted",
         "    taskaware predict adapted new.csv --out predictions.csv",
         "",
         "## Limits",

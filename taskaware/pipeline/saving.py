@@ -1,8 +1,8 @@
 """What lies in a run folder and in an adapted task's folder?
 
-Run: config.json, model.safetensors, memory/, README.md. Adapted task: config.json, predictor.safetensors,
-explanation.json, README.md. Both: encoder.safetensors where the encoder was tuned. Only JSON, safetensors and SQLite:
-nothing on a load path is pickled.
+Run: config.json, model.safetensors, memory/ (memory.safetensors where it was packed), README.md. Adapted task:
+config.json, predictor.safetensors, explanation.json, README.md. Both: encoder.safetensors where the encoder was tuned.
+Only JSON, safetensors and SQLite: nothing on a load path is pickled.
 """
 
 import json
@@ -20,16 +20,19 @@ from taskaware.conditioners import Modulation
 from taskaware.core.config import build
 from taskaware.core.errors import CheckpointError, EncoderError
 from taskaware.core.files import atomic_folder
+from taskaware.core.runs import published
 from taskaware.core.values import TaskCard
 from taskaware.learners import Adapted
 from taskaware.learners.base import Learner
 from taskaware.memory import TaskMemory
+from taskaware.memory.memory import FOLDER
 from taskaware.pipeline.config import ModelConfig
 from taskaware.pipeline.explanation import Explanation
 from taskaware.pipeline.model_card import adapted_card
 
 FORMAT = 1
 _ADAPTER = "encoder.safetensors"
+RUN_FILES = ("config.json", "model.safetensors", _ADAPTER, "README.md")
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,14 @@ def save_run(
         values = {"format": FORMAT, **_portable(config, folder), "training": dict(training)}
         _write_json(folder / "config.json", values)
         save_file(_plain(learner.state_dict()), folder / "model.safetensors")
-        memory.copy_to(folder / "memory")
+        memory.copy_to(folder / FOLDER)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def load_run(path: Path) -> StoredRun:
     """Reads config.json and model.safetensors. Raises CheckpointError."""
-    values = read_json(path / "config.json", "a run folder (see `taskaware train`)")
+    others = f", or a model that came with the package: {', '.join(published())}" if published() else ""
+    values = read_json(path / "config.json", f"a run folder (see `taskaware train`){others}")
     if "card" in values:
         raise CheckpointError(f"{path}: this is an adapted task, expected a run folder (see `taskaware train`)")
     return StoredRun(path, _model_config(values, path), read_tensors(path / "model.safetensors"))

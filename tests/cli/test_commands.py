@@ -48,6 +48,24 @@ def test_the_same_examples_give_the_same_predictions_in_every_format(
     assert found[0] == found[1] == found[2]
 
 
+def test_a_packed_copy_adapts_and_only_a_copy_of_it_remembers(
+    trained: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    packed, own = tmp_path / "packed", tmp_path / "own"
+    assert cli("copy", trained / "runs" / "tiny", packed, "--packed").returncode == 0
+    assert cli("copy", packed, own).returncode == 0
+    task = ["--card", trained / "task.md", "--examples", trained / "few.csv", "--out"]
+    refused = cli("adapt", packed, *task, tmp_path / "refused", "--remember")
+    assert refused.returncode == 1 and "taskaware copy" in refused.stderr
+    assert not (tmp_path / "refused").exists()
+    for run, more in ((packed, []), (own, ["--remember"])):
+        adapted = cli("adapt", run, *task, tmp_path / f"of_{run.name}", *more)
+        assert adapted.returncode == 0, adapted.stderr
+        done = cli("predict", tmp_path / f"of_{run.name}", trained / "new.csv", "--out", tmp_path / f"{run.name}.csv")
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "own.csv").read_text() == (tmp_path / "packed.csv").read_text()
+
+
 def test_a_way_beyond_the_classes_is_all_classes(trained: Path, cli: Callable[..., Any]) -> None:
     arguments = ["--card", trained / "held_out.md", "--episodes", 5, "--json"]
     done = cli("evaluate", trained / "runs" / "tiny", *arguments, "--way", 99)

@@ -43,14 +43,16 @@ def test_only_the_adapter_learns_and_gradients_reach_all_of_it(tiny_model: Path)
         assert not parameter.requires_grad or (parameter.grad is not None and parameter.grad.abs().sum() > 0)
 
 
-def test_a_saved_adapter_gives_the_same_vectors_and_another_fingerprint(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_saved_adapter_gives_the_same_vectors_to_float16_and_another_fingerprint(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     encoder = tuned(tiny_model)
     encoder.save_adapter(tmp_path / "adapter.safetensors")
     frozen, loaded = (
         load_encoder(config_of(tiny_model)),
         load_encoder(config_of(tiny_model, tmp_path / "adapter.safetensors")),
     )
-    np.testing.assert_allclose(encoder(TEXTS).detach().numpy(), loaded.encode(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(encoder(TEXTS).detach().numpy(), loaded.encode(TEXTS), atol=2e-3)
     assert np.abs(frozen.encode(TEXTS) - loaded.encode(TEXTS)).max() > 1e-3
     assert loaded.fingerprint != frozen.fingerprint and loaded.fingerprint.startswith(frozen.fingerprint)
 

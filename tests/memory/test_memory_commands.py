@@ -1,6 +1,7 @@
 """Do the `memory` commands show, change and check a run's memory?"""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from typer.testing import CliRunner, Result
 
 from taskaware.cli.memory import app
 from taskaware.core.errors import ConfigError, MemoryStoreError
+from taskaware.encoders import EncoderConfig, load_encoder
 from taskaware.encoders.hashing import HashingEncoder
+from taskaware.encoders.tunable import TunableEncoder
 from taskaware.memory import ClassRecord, TaskMemory, TaskRecord
 
 
@@ -50,6 +53,37 @@ def test_search_ranks_tasks_and_classes_by_their_words(run: Path) -> None:
     assert "mood" in seen.stdout
     assert "shelf" not in seen.stdout
     assert "mood/glad" in _invoke("search", run, "glad", "-k", 1).stdout
+
+
+def test_search_reads_with_the_encoder_that_the_run_tuned(tiny_model: Path, tmp_path: Path) -> None:
+    section = {"name": str(tiny_model), "layers": [1], "cache": False}
+    (tmp_path / "run").mkdir()
+    adapter = tmp_path / "run" / "encoder.safetensors"
+    TunableEncoder(EncoderConfig(name=str(tiny_model)), rank=2, length=16, seed=0).save_adapter(adapter)
+    encoder = load_encoder(EncoderConfig(name=str(tiny_model), layers=(1,), cache=False, adapter=str(adapter)))
+    vectors = encoder.encode(["the mood", "glad"])
+    record = TaskRecord(
+        "mood", "mail", "the mood", vectors[0], (ClassRecord("glad", "glad", vectors[1], vectors[1], 2),)
+    )
+    with TaskMemory.create(tmp_path / "run" / "memory", encoder.fingerprint, encoder.dimension) as memory:
+        memory.add([record])
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"encoder": {**section, "adapter": adapter.name}}))
+    seen = _invoke("search", tmp_path / "run", "glad", "-k", 1)
+    assert seen.exit_code == 0, seen.exception
+    assert "mood/glad" in seen.stdout
+
+
+def test_a_packed_memory_is_shown_and_not_changed(run: Path, tmp_path: Path) -> None:
+    with TaskMemory.open(run / "memory", None) as memory:
+        memory.pack(run)
+        memory.export(tmp_path / "tasks.jsonl")
+    shutil.rmtree(run / "memory")
+    assert "[b]shelf" in _invoke("list", run).stdout
+    assert "mood" in _invoke("search", run, "the mood of this letter", "-k", 1).stdout
+    for change in (("add", run, tmp_path / "tasks.jsonl"), ("remove", run, "mood")):
+        refused = _invoke(*change).exception
+        assert isinstance(refused, MemoryStoreError)
+        assert f"taskaware copy {run}" in str(refused)
 
 
 def test_search_needs_the_encoder_section_and_the_right_encoder(run: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from taskaware.core.config import build
 from taskaware.core.errors import ConfigError
+from taskaware.core.runs import run_folder
 from taskaware.data import TextTask, find_card, load_tasks
 from taskaware.evaluation.benchmarks.settings import BenchmarkConfig, Dataset
 from taskaware.evaluation.benchmarks.source import source_digest
@@ -39,6 +40,7 @@ def held_out_task(settings: BenchmarkConfig, dataset: Dataset, fold: str | None)
 
 def finished_model(folder: Path) -> Measured:
     """A run folder's model. Raises CheckpointError, DataError when its training data are not at hand."""
+    folder = run_folder(folder)
     stored = read_json(folder / "config.json", "a run folder (see `taskaware train`)")["training"]
     entries = {key: [build(DataEntry, values, str(folder)) for values in stored[key]] for key in ("data", "validation")}
     return _measured(folder, entries["data"], entries["validation"])
