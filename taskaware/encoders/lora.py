@@ -1,8 +1,8 @@
 """How does an encoder change in a few numbers?
 
 Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.org/abs/2106.09685, eq. 3: each
-linear map W of the transformer becomes W + up . down, of rank r, with up = 0 at birth. An adapter is a safetensors file
-of all `up` and `down`; merged into the weights it costs nothing when texts are read.
+linear map W of the transformer becomes W + up . down, of rank r, with up = 0 at birth. Merged into the weights it costs
+nothing when texts are read.
 This file imports torch and transformers: import it when a model loads.
 Shapes: I inputs and O outputs of a linear map, r rank.
 """
@@ -49,10 +49,10 @@ def add_low_rank(model: nn.Module, rank: int, seed: int) -> dict[str, LowRank]:
     return added
 
 
-def adapter_tensors(added: Mapping[str, LowRank], strength: float = 1.0) -> dict[str, Tensor]:
-    """What an adapter file holds: NAME.down [r, I] and NAME.up [O, r], the latter times `strength`, in float16."""
-    tensors = {f"{name}.down": module.down.detach().cpu().half() for name, module in added.items()}
-    return tensors | {f"{name}.up": (strength * module.up.detach().cpu()).half() for name, module in added.items()}
+def adapter_tensors(added: Mapping[str, LowRank]) -> dict[str, Tensor]:
+    """A copy of what was learned: NAME.down [r, I] and NAME.up [O, r]."""
+    parts = ((f"{name}.{part}", getattr(module, part)) for name, module in added.items() for part in ("down", "up"))
+    return {name: value.detach().cpu().clone() for name, value in parts}
 
 
 @torch.no_grad()

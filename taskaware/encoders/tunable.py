@@ -5,16 +5,13 @@ Letters: n texts, D width of the sentence vector.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from taskaware.core.errors import EncoderError
-from taskaware.core.files import atomic_path
 from taskaware.encoders.base import EncoderConfig
 from taskaware.encoders.lora import adapter_tensors, add_low_rank
 from taskaware.encoders.sentence import load_model
@@ -51,7 +48,6 @@ class TunableEncoder(nn.Module):
         for added in self._added.values():
             added.linear.to(torch.bfloat16)
 
-    def save_adapter(self, path: Path, strength: float = 1.0) -> None:
-        """Writes the adapter for `EncoderConfig.adapter`; strength 1/2 lies half way to the frozen model."""
-        with atomic_path(path) as temporary:
-            save_file(adapter_tensors(self._added, strength), temporary)
+    def adapter(self) -> dict[str, Tensor]:
+        """What was learned so far, for `save_adapter`."""
+        return adapter_tensors(self._added)

@@ -82,12 +82,13 @@ class TrainingConfig(Config):
 class TuningConfig(Config):
     """Before all else, the encoder learns from the training tasks: a low-rank change of its weights.
 
-    An episode has `way` classes of `examples` texts, read up to `length` tokens; meta_batch is global. Validation picks
-    among `strengths`: 0 is the frozen encoder, 1 all that was learned. Texts are read in bfloat16 where "auto" finds
-    hardware for it; what is learned stays float32.
+    An episode has `way` classes of `examples` texts, read up to `length` tokens; meta_batch is global. soup: how many
+    tunings, of seeds that follow each other, are averaged. Validation picks among `strengths`: 0 is the frozen encoder,
+    1 all that was learned. Texts are read in bfloat16 where "auto" finds hardware for it; what learns is float32.
     """
 
     steps: int = Field(default=600, ge=1)
+    soup: int = Field(default=1, ge=1)
     meta_batch: int = Field(default=4, ge=1)
     way: int = Field(default=8, ge=2)
     examples: int = Field(default=3, ge=2)

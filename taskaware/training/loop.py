@@ -33,7 +33,7 @@ from taskaware.training.distributed import from_main, reduce_gradients, share, t
 from taskaware.training.episodes import training_request
 from taskaware.training.optimizer import build_optimizer, set_rate
 from taskaware.training.tasks import Codebook, TrainingLibraries, finished_memory, load_entry, load_training_tasks
-from taskaware.training.tuning import tuned_encoder
+from taskaware.training.tuned import tuned_encoder
 from taskaware.training.validation import validation_accuracy
 
 

@@ -2,18 +2,14 @@
 
 Episodic meta-training with words: in every episode, texts must be nearer to their own class than to the others, where a
 class is its label text, the mean of its other examples (Snell et al. 2017, https://arxiv.org/abs/1703.05175), and the
-sum of both. Only a low-rank adapter learns (`encoders/lora.py`). How much of it is kept is chosen on validation tasks,
-between the frozen encoder and the tuned one: weights between the two generalise best to what neither saw (Wortsman et
-al. 2022, "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903).
+sum of both. Only a low-rank adapter learns (`encoders/lora.py`).
 
 Shapes: N classes, K examples of each, D width.
 """
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -23,25 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from taskaware.core.errors import TrainingError
-from taskaware.core.files import write_text
 from taskaware.core.seeds import generator
 from taskaware.core.vectors import unit
 from taskaware.data import TextTask
-from taskaware.encoders import EncoderConfig, load_encoder
-from taskaware.episodes import encode_task
-from taskaware.learners import LearnerConfig, build_learner
-from taskaware.memory import TaskMemory
-from taskaware.pipeline.retrieval import Library
-from taskaware.pipeline.saving import read_json
 from taskaware.training.config import RunConfig, TuningConfig
-from taskaware.training.distributed import from_main, reduce_gradients, share, total
+from taskaware.training.distributed import reduce_gradients, share, total
 from taskaware.training.sharding import shard, sharding_requested
 from taskaware.training.tasks import load_entry
-from taskaware.training.validation import validation_accuracy
 
 _TOGETHER = 4  # episodes that are read together, in as many batches of texts of like length
-
-TuningReport = Callable[[int, int, float], None]  # step, steps, loss
 
 
 @dataclass(frozen=True)
@@ -61,42 +47,16 @@ class _Source:
     weight: float
 
 
-def tuned_encoder(config: RunConfig, *, resume: bool, report: TuningReport) -> EncoderConfig:
-    """Tunes the encoder as `config.tuning` says; its configuration names the adapter, or stays when none is better.
-
-    Files lie in <output>/<name>.encoder; with `resume`, those of the same configuration are taken as they are.
-    """
-    accelerator = Accelerator()
-    sharded = sharding_requested(accelerator)
-    if config.tuning is None:
-        if sharded:
-            raise TrainingError(
-                "FSDP shards the encoder while it is tuned, and `tuning` is not set; launch without FSDP"
-            )
-        return config.encoder
-    folder = Path(config.output) / f"{config.name}.encoder"
-    wanted = config.model_dump(mode="json", include={"encoder", "data", "validation", "tuning", "seed"})
-    stored = _stored(folder / "tuning.json") if resume else None
-    if stored is None or stored["config"] != wanted:
-        stored = {"config": wanted, "scores": Tuning(config, config.tuning, accelerator).go(folder, report)}
-        if accelerator.is_main_process:
-            write_text(folder / "tuning.json", json.dumps(stored, indent=1))
-    accelerator.wait_for_everyone()
-    scores: dict[str, float] = stored["scores"]
-    best = float(max(scores, key=lambda strength: scores[strength]))
-    return config.encoder.model_copy(update={"adapter": str(_file(folder, best))}) if best else config.encoder
-
-
 @final
 class Tuning:
-    """One tuning: the tasks, the encoder with its adapter, and the optimiser."""
+    """One tuning: the tasks, the encoder with its adapter, and the optimiser. `seed` decides adapter and episodes."""
 
-    def __init__(self, config: RunConfig, tuning: TuningConfig, accelerator: Accelerator) -> None:
-        self.config, self.tuning, self.accelerator = config, tuning, accelerator
+    def __init__(self, config: RunConfig, tuning: TuningConfig, accelerator: Accelerator, *, seed: int) -> None:
+        self.tuning, self.accelerator, self.seed = tuning, accelerator, seed
         self.sources = _sources(config, tuning)
         from taskaware.encoders.tunable import TunableEncoder  # takes seconds to import
 
-        self.encoder = TunableEncoder(config.encoder, rank=tuning.rank, length=tuning.length, seed=config.seed)
+        self.encoder = TunableEncoder(config.encoder, rank=tuning.rank, length=tuning.length, seed=seed)
         self.bfloat16 = use_bfloat16(tuning.bfloat16, accelerator.device.type)
         if sharding_requested(accelerator):
             shard(accelerator, self.encoder, bfloat16=self.bfloat16)
@@ -108,19 +68,8 @@ class Tuning:
         groups: list[dict[str, Any]] = [{"params": self.adapter}, {"params": [self.log_scale], "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=tuning.learning_rate, weight_decay=tuning.weight_decay)
 
-    def go(self, folder: Path, report: TuningReport) -> dict[str, float]:
-        """Learns, writes one adapter per strength to `folder`; validation score by strength."""
-        for step in range(self.tuning.steps):
-            report(step + 1, self.tuning.steps, self._step(step))
-        if self.accelerator.is_main_process:
-            for strength in self.tuning.strengths:
-                if strength:
-                    self.encoder.save_adapter(_file(folder, strength), strength)
-        self.accelerator.wait_for_everyone()
-        scores = self._scores(folder) if self.accelerator.is_main_process else {}
-        return from_main(scores)
-
-    def _step(self, step: int) -> float:
+    def step(self, step: int) -> float:
+        """One step of the optimiser on a meta-batch of episodes; their mean loss. Raises TrainingError."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.accelerator.device)
         meta_batch, processes = self.tuning.meta_batch, self.accelerator.num_processes
@@ -149,7 +98,7 @@ class Tuning:
 
     def _loss(self, step: int, indices: range) -> Tensor:
         """Sum of some episodes' losses over the size of the global meta-batch; those that fill it up count nothing."""
-        draws = [generator("tuning", self.config.seed, step, index) for index in indices]
+        draws = [generator("tuning", self.seed, step, index) for index in indices]
         episodes = [draw_texts(self.sources, self.tuning, rng) for rng in draws]
         vectors = self._read([text for each in episodes for text in (*each.texts, *each.labels)], len(episodes))
         sizes = [len(each.texts) + len(each.labels) for each in episodes]
@@ -168,34 +117,6 @@ class Tuning:
         with torch.autocast(self.accelerator.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
             vectors = torch.cat([self.encoder([texts[index] for index in part]) for part in parts])
         return vectors[torch.from_numpy(np.argsort(order)).to(vectors.device)]
-
-    def _scores(self, folder: Path) -> dict[str, float]:
-        """Mean validation accuracy of the training-free mix in the space of each strength."""
-        texts = [task for entry in self.config.validation for task in load_entry(entry, self.config.seed)]
-        if not texts:
-            return {str(max(self.tuning.strengths)): 1.0}
-        training = self.config.training
-        scores = {}
-        for strength in self.tuning.strengths:
-            adapter = str(_file(folder, strength)) if strength else None
-            encoder = load_encoder(self.config.encoder.model_copy(update={"adapter": adapter}))
-            tasks = [encode_task(task.card, task.texts, task.labels, encoder) for task in texts]
-            learner = build_learner(
-                LearnerConfig(conditioner=self.config.learner.conditioner), encoder.dimension, encoder.width
-            )
-            memory = TaskMemory.in_memory(encoder.fingerprint, encoder.dimension)
-            found = validation_accuracy(
-                learner.eval(),
-                Library(memory.view(), torch.zeros(0, learner.code_width)),
-                tasks,
-                training.validation_shots,
-                training.validation_episodes,
-                max(self.config.episodes.way),
-                self.config.retrieval,
-                self.config.seed,
-            )
-            scores[str(strength)] = sum(found.values()) / len(found)
-        return scores
 
 
 def draw_texts(sources: Sequence[_Source], tuning: TuningConfig, rng: np.random.Generator) -> TextEpisode:
@@ -262,11 +183,3 @@ def _sources(config: RunConfig, tuning: TuningConfig) -> list[_Source]:
     if not sources:
         raise TrainingError(f"tuning: no task has 2 classes of {tuning.examples} texts; lower tuning.examples")
     return sources
-
-
-def _file(folder: Path, strength: float) -> Path:
-    return folder / f"adapter-{strength:g}.safetensors"
-
-
-def _stored(path: Path) -> dict[str, Any] | None:
-    return read_json(path, "a tuning") if path.is_file() else None

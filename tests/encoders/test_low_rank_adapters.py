@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from taskaware.core.errors import EncoderError
 from taskaware.encoders import EncoderConfig, load_encoder
+from taskaware.encoders.adapters import average_adapters, save_adapter
 from taskaware.encoders.tunable import TunableEncoder
 
 TEXTS = ["the dog is about rain", "it is cheese", "hammer saw snow cat"]
@@ -26,6 +27,10 @@ def tuned(model: Path, size: float = 0.3) -> TunableEncoder:
         if parameter.requires_grad:
             parameter.data += size * torch.randn(parameter.shape, generator=generator)
     return encoder
+
+
+def save(encoder: TunableEncoder, path: Path, strength: float = 1.0) -> None:
+    save_adapter(path, encoder.adapter(), strength)
 
 
 def test_at_birth_a_tunable_encoder_gives_the_vectors_of_the_frozen_one(tiny_model: Path) -> None:
@@ -47,7 +52,7 @@ def test_a_saved_adapter_gives_the_same_vectors_to_float16_and_another_fingerpri
     tiny_model: Path, tmp_path: Path
 ) -> None:
     encoder = tuned(tiny_model)
-    encoder.save_adapter(tmp_path / "adapter.safetensors")
+    save(encoder, tmp_path / "adapter.safetensors")
     frozen, loaded = (
         load_encoder(config_of(tiny_model)),
         load_encoder(config_of(tiny_model, tmp_path / "adapter.safetensors")),
@@ -59,12 +64,12 @@ def test_a_saved_adapter_gives_the_same_vectors_to_float16_and_another_fingerpri
 
 def test_strength_scales_the_change_and_zero_is_the_frozen_encoder(tiny_model: Path, tmp_path: Path) -> None:
     encoder, path = tuned(tiny_model), tmp_path / "adapter.safetensors"
-    encoder.save_adapter(path)
+    save(encoder, path)
     whole = load_file(path)
-    encoder.save_adapter(path, 0.5)
+    save(encoder, path, 0.5)
     half = load_file(path)
     assert all(torch.equal(half[name], whole[name] * (0.5 if name.endswith(".up") else 1.0)) for name in whole)
-    encoder.save_adapter(path, 0.0)
+    save(encoder, path, 0.0)
     np.testing.assert_allclose(
         load_encoder(config_of(tiny_model, path)).encode(TEXTS),
         load_encoder(config_of(tiny_model)).encode(TEXTS),
@@ -72,10 +77,22 @@ def test_strength_scales_the_change_and_zero_is_the_frozen_encoder(tiny_model: P
     )
 
 
+def test_the_change_of_an_average_is_the_mean_of_the_changes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"a.down": (2, 5), "a.up": (3, 2), "b.down": (2, 3), "b.up": (7, 2)}
+    adapters = [{name: torch.randn(shape, generator=generator) for name, shape in shapes.items()} for _ in range(3)]
+    mean = average_adapters(adapters)
+    for name in ("a", "b"):
+        changes = torch.stack([each[f"{name}.up"] @ each[f"{name}.down"] for each in adapters])
+        torch.testing.assert_close(mean[f"{name}.up"] @ mean[f"{name}.down"], changes.mean(0))
+    alone = average_adapters(adapters[:1])
+    assert all(torch.equal(alone[name], value) for name, value in adapters[0].items())
+
+
 @pytest.mark.parametrize("damage", ["missing", "garbage", "fewer", "wider"])
 def test_an_adapter_that_does_not_fit_is_refused_by_name(tiny_model: Path, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "adapter.safetensors"
-    tuned(tiny_model).save_adapter(path)
+    save(tuned(tiny_model), path)
     tensors = load_file(path)
     name = next(key for key in tensors if key.endswith(".down"))
     if damage == "missing":
@@ -98,7 +115,7 @@ def test_an_encoder_without_a_transformer_or_with_an_adapter_cannot_be_tuned(tin
 @pytest.fixture
 def adapted(tiny_model: Path, tmp_path: Path) -> EncoderConfig:
     """An encoder with an adapter that has learned something, at random."""
-    tuned(tiny_model).save_adapter(tmp_path / "adapter.safetensors")
+    save(tuned(tiny_model), tmp_path / "adapter.safetensors")
     return config_of(tiny_model, tmp_path / "adapter.safetensors")
 
 

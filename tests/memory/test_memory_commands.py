@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from taskaware.cli.memory import app
 from taskaware.core.errors import ConfigError, MemoryStoreError
 from taskaware.encoders import EncoderConfig, load_encoder
+from taskaware.encoders.adapters import save_adapter
 from taskaware.encoders.hashing import HashingEncoder
 from taskaware.encoders.tunable import TunableEncoder
 from taskaware.memory import ClassRecord, TaskMemory, TaskRecord
@@ -59,7 +60,7 @@ def test_search_reads_with_the_encoder_that_the_run_tuned(tiny_model: Path, tmp_
     section = {"name": str(tiny_model), "layers": [1], "cache": False}
     (tmp_path / "run").mkdir()
     adapter = tmp_path / "run" / "encoder.safetensors"
-    TunableEncoder(EncoderConfig(name=str(tiny_model)), rank=2, length=16, seed=0).save_adapter(adapter)
+    save_adapter(adapter, TunableEncoder(EncoderConfig(name=str(tiny_model)), rank=2, length=16, seed=0).adapter())
     encoder = load_encoder(EncoderConfig(name=str(tiny_model), layers=(1,), cache=False, adapter=str(adapter)))
     vectors = encoder.encode(["the mood", "glad"])
     record = TaskRecord(

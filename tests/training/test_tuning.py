@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from taskaware.core.config import build, override, read_yaml
@@ -17,7 +18,8 @@ from taskaware.pipeline import TaskAware
 from taskaware.training import RunConfig
 from taskaware.training.config import TuningConfig
 from taskaware.training.session import train_and_save
-from taskaware.training.tuning import Tuning, draw_texts, tuned_encoder, words_and_examples_loss
+from taskaware.training.tuned import tuned_encoder
+from taskaware.training.tuning import Tuning, draw_texts, words_and_examples_loss
 
 TUNING = "tuning={steps: 12, way: 3, examples: 2, rank: 2, length: 16, learning_rate: 0.02, warmup: 1}"
 
@@ -46,7 +48,7 @@ def test_the_loss_equals_a_loop_that_leaves_each_text_out_of_its_own_class_mean(
 
 def test_an_episode_of_texts_has_distinct_texts_of_the_classes_that_its_labels_describe(config: RunConfig) -> None:
     assert config.tuning is not None
-    tuning = Tuning(config, config.tuning, Accelerator())
+    tuning = Tuning(config, config.tuning, Accelerator(), seed=0)
     for index in range(20):
         episode = draw_texts(tuning.sources, config.tuning, generator("test", index))
         assert len(set(episode.texts)) == len(episode.texts) == 2 * len(episode.labels) == 6
@@ -57,7 +59,7 @@ def test_an_episode_of_texts_has_distinct_texts_of_the_classes_that_its_labels_d
 
 def test_the_order_and_number_of_batches_in_which_texts_are_read_changes_no_vector(config: RunConfig) -> None:
     assert config.tuning is not None
-    tuning = Tuning(config, config.tuning.model_copy(update={"bfloat16": "off"}), Accelerator())
+    tuning = Tuning(config, config.tuning.model_copy(update={"bfloat16": "off"}), Accelerator(), seed=0)
     texts = ["a long text about cheese and rain", "snow", "the dog is here", "hammer saw", "it", "rain rain rain rain"]
     expected = torch.cat([tuning.encoder([text]) for text in texts])
     for batches in (1, 2, 4):
@@ -66,7 +68,7 @@ def test_the_order_and_number_of_batches_in_which_texts_are_read_changes_no_vect
 
 def test_a_meta_batch_counts_each_episode_alike_and_those_that_fill_it_up_not_at_all(config: RunConfig) -> None:
     assert config.tuning is not None
-    tuning = Tuning(config, config.tuning.model_copy(update={"bfloat16": "off"}), Accelerator())
+    tuning = Tuning(config, config.tuning.model_copy(update={"bfloat16": "off"}), Accelerator(), seed=0)
     count = config.tuning.meta_batch
     single = [tuning._loss(0, range(index, index + 1)) for index in range(count + 1)]
     torch.testing.assert_close(tuning._loss(0, range(count + 1)), torch.stack(single).sum())
@@ -88,6 +90,25 @@ def test_a_strength_of_zero_keeps_the_frozen_encoder(config: RunConfig) -> None:
     assert config.tuning is not None
     frozen = config.model_copy(update={"tuning": config.tuning.model_copy(update={"strengths": (0.0,)})})
     assert tuned_encoder(frozen, resume=False, report=lambda *_: None) == config.encoder
+
+
+def test_a_soup_is_the_mean_of_the_tunings_of_seeds_that_follow_each_other(config: RunConfig) -> None:
+    def adapter(seed: int, soup: int) -> dict[str, torch.Tensor]:
+        assert config.tuning is not None
+        tuning = config.tuning.model_copy(update={"soup": soup, "strengths": (1.0,), "bfloat16": "off"})
+        changed = config.model_copy(update={"seed": seed, "tuning": tuning})
+        path = tuned_encoder(changed, resume=False, report=lambda step, steps, _: seen.append((step, steps))).adapter
+        assert path is not None
+        return load_file(path)
+
+    seen: list[tuple[int, int]] = []
+    mixed = adapter(3, 2)
+    assert seen == [(step + 1, 24) for step in range(24)]
+    first, second = adapter(3, 1), adapter(4, 1)
+    for name in (each.removesuffix(".up") for each in first if each.endswith(".up")):
+        found, one, two = (each[f"{name}.up"].float() @ each[f"{name}.down"].float() for each in (mixed, first, second))
+        assert (one - two).abs().max() > 1e-3
+        torch.testing.assert_close(found, (one + two) / 2, atol=1e-4, rtol=1e-2)
 
 
 def test_resuming_takes_a_finished_tuning_as_it_is_and_another_configuration_tunes_anew(config: RunConfig) -> None:
