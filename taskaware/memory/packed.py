@@ -1,7 +1,8 @@
 """How does a memory travel with a package? As one safetensors file of half the size, which is read into RAM.
 
 Tensors, vectors in float16: tasks [R, D], adapters [R, A] (zeros for a task without one), texts [C, D] and
-prototypes [C, D]; the classes of a task follow each other. Words are JSON in the file's header.
+prototypes [C, D]; the classes of a task follow each other. Words are JSON in the file's header. Label texts are left
+out: nothing is computed from them, and they may be the words of others.
 Letters: R tasks, C classes of all tasks together, D embedding width, A adapter width.
 """
 
@@ -74,7 +75,7 @@ def _rows(vectors: Sequence[Floats], width: int) -> Floats:
 
 
 def _words(task: TaskRecord) -> dict[str, Any]:
-    classes = [[each.name, each.text, each.count] for each in task.classes]
+    classes = [[each.name, each.count] for each in task.classes]
     words = {"id": task.id, "dataset": task.dataset, "description": task.description, "created": task.created}
     return {**words, "card": task.card, "adapter": len(task.adapter) > 0, "classes": classes}
 
@@ -83,8 +84,8 @@ def _records(words: Iterable[dict[str, Any]], vectors: dict[str, Floats]) -> Ite
     start = 0
     for row, each in enumerate(words):
         classes = tuple(
-            ClassRecord(name, text, vectors["texts"][number], vectors["prototypes"][number], count)
-            for number, (name, text, count) in enumerate(each["classes"], start)
+            ClassRecord(name, "", vectors["texts"][number], vectors["prototypes"][number], count)
+            for number, (name, count) in enumerate(each["classes"], start)
         )
         start += len(classes)
         adapter = vectors["adapters"][row] if each["adapter"] else np.zeros(0, np.float32)

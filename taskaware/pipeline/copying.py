@@ -13,8 +13,8 @@ from taskaware.pipeline.saving import RUN_FILES, check_target, load_run
 def copy_run(source: Path, target: Path, *, packed: bool = False) -> None:
     """Writes a copy of the run to `target`, complete or not at all; logs and reports are left behind.
 
-    packed: its memory as one file in half the precision, which can be read but not added to. Raises CheckpointError
-    for what is no run or must not be replaced.
+    packed: its memory as one file in half the precision and without label texts, which can be read but not added to.
+    Raises CheckpointError for what is no run or must not be replaced.
     """
     load_run(source)
     if source.resolve() == target.resolve():

@@ -26,7 +26,7 @@ def run_card(name: str, facts: Mapping[str, str], results: Sequence[Mapping[str,
         "- It knows the kinds of questions that its training tasks ask. A question unlike all of them is answered in",
         "  the frozen encoder's own space, which follows the subject of a text.",
         "- Short texts in the encoder's language. Probabilities are calibrated on training tasks, not on yours.",
-        "- The memory holds averages of training texts (class prototypes) and their labels' words.",
+        "- The memory holds averages of training texts (class prototypes) and their tasks' words.",
         "",
     ]
     return "\n".join(lines)

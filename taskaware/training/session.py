@@ -6,6 +6,7 @@ from typing import Any
 
 from accelerate import PartialState
 
+from taskaware.data import find_card
 from taskaware.pipeline.model_card import run_card
 from taskaware.training.config import RunConfig
 from taskaware.training.loop import Report, Run, tuned_run
@@ -49,10 +50,19 @@ def _facts(run: Run) -> dict[str, str]:
         "learner": f"{config.learner.name}, conditioner {config.learner.conditioner}",
         "encoder": f"{config.encoder.name}, {_tuned(config)} ({run.encoder.fingerprint})",
         "training data": f"{cards}: {len(run.tasks.tasks)} tasks, {sum(len(t.labels) for t in run.tasks.tasks)} rows",
+        "licences of the training data": _licences(config),
         "episodes": f"way {config.episodes.way}, shots {config.episodes.shots}, {config.training.steps} steps of "
         f"{config.training.meta_batch} tasks, seed {config.seed}",
         "weights kept": f"step {run.best_step}, by mean validation accuracy",
     }
+
+
+def _licences(config: RunConfig) -> str:
+    """Each licence with the data sets that are under it, as their cards say."""
+    found: dict[str, list[str]] = {}
+    for card in dict.fromkeys(entry.card for entry in config.data):
+        found.setdefault(", ".join(find_card(card).header.license), []).append(Path(card).stem)
+    return "; ".join(f"{licence}: {', '.join(names)}" for licence, names in found.items())
 
 
 def _tuned(config: RunConfig) -> str:

@@ -128,6 +128,7 @@ def test_a_tuned_run_and_its_adapted_tasks_take_their_encoder_with_them(config: 
     always = config.model_copy(update={"tuning": config.tuning.model_copy(update={"strengths": (1.0,)})})
     folder = train_and_save(always, resume=False, report=lambda progress: None).folder
     moved = folder.rename(tmp_path / "moved")
+    assert "cc0-1.0: things, moods" in (moved / "README.md").read_text(encoding="utf-8")
     for path in (Path(config.output) / "tiny.encoder").iterdir():
         path.unlink()
     model = TaskAware.from_pretrained(moved)
