@@ -1,7 +1,7 @@
 """Is the conditioned model better than what one would otherwise use, on classes that it never saw?
 
     TASKAWARE_DATA=path/to/data python scripts/benchmark_text.py configs/benchmarks/intents.yaml
-    TASKAWARE_DATA=path/to/data python scripts/benchmark_text.py configs/benchmarks/sgd.yaml --run runs/general
+    TASKAWARE_DATA=path/to/data python scripts/benchmark_text.py configs/benchmarks/sgd.yaml --run general
 
 Trains a model for each data set and fold, or measures a finished run (--run), with all baselines and arms on the same
 test tasks. What is finished is kept in --out and not made again; delete it after a change of code. results.json and

@@ -70,7 +70,8 @@ def _tuned(config: RunConfig) -> str:
         return "frozen" if config.tuning is None else "frozen: validation chose it over the tuned one"
     if config.tuning is None:
         return "with a low-rank adapter that was given"
-    return f"tuned for {config.tuning.steps} steps by an adapter of rank {config.tuning.rank}"
+    mean = f", the mean of {config.tuning.soup} tunings" if config.tuning.soup > 1 else ""
+    return f"tuned for {config.tuning.steps} steps by an adapter of rank {config.tuning.rank}{mean}"
 
 
 def _results(run: Run) -> list[dict[str, str]]:
