@@ -8,6 +8,7 @@ Shapes: S support, N ways, D width. Pure functions of one task, for torch.func.v
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def fit_logistic(
@@ -22,8 +23,11 @@ def fit_logistic(
     rate: Tensor,
     steps: int,
     momentum: float = 0.8,
-) -> Tensor:
-    """Descent with Nesterov's momentum on the cross-entropy of examples and words, from `weight` [N, D] -> [N, D].
+) -> tuple[Tensor, Tensor]:
+    """Descent with Nesterov's momentum on the cross-entropy of examples and words -> weight [N, D], bias [N].
+
+    From `weight` [N, D] and no bias; logits are scale * (x . weight + bias). The bias keeps a class whose prototype lies
+    near every text, of whatever class, from taking them all.
 
     examples [S, D] with targets [S, N] one-hot (padded rows all zero); words [N, D], each an example of its own class
     that weighs words_weight [N] or [] (zero rows count nothing); class_mask [N]. Classes weigh alike, however many
@@ -35,6 +39,7 @@ def fit_logistic(
     points = torch.cat([examples, words])
     wanted = torch.cat([targets, torch.eye(len(class_mask), dtype=words.dtype, device=words.device)])
     importance = torch.cat([share, told]) / (1 + told.max())
+    points, weight = functional.pad(points, (0, 1), value=1.0), functional.pad(weight, (0, 1))  # the bias comes last
     velocity = torch.zeros_like(weight)
     for _ in range(steps):
         ahead = weight + momentum * velocity
@@ -42,4 +47,4 @@ def fit_logistic(
         residual = importance * (logits.softmax(-1) - wanted)
         velocity = momentum * velocity - rate * residual.mT @ points
         weight = weight + velocity
-    return weight
+    return weight[:, :-1], weight[:, -1]

@@ -43,18 +43,18 @@ class LogisticHead(Learner):
         modulation = self.conditioner(support, context, self.body)
         embedded = self.body.embed(support.features, modulation.code, modulation.middle)
         weight = mixed_prototypes(embedded, support, modulation)
-        if len(support.mask):
-            weight = self._fit(weight, embedded, one_hot(support, len(context.class_mask)), context, modulation)
         bias = torch.zeros_like(context.class_mask)
+        if len(support.mask):
+            weight, bias = self._fit(weight, embedded, one_hot(support, len(bias)), context, modulation)
         return Adapted(weight, bias, modulation.code, context.class_mask, modulation)
 
     def _fit(
         self, weight: Tensor, embedded: Tensor, targets: Tensor, context: TaskContext, modulation: Modulation
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         gate, scale, class_mask = modulation.gate, self.body.scale(), context.class_mask
         clear = (separation(embedded, targets, class_mask, scale).detach() - _CLEAR).clamp_min(0)
         clear = clear * float(self.conditioner.switches.clear)
-        fitted = fit_logistic(
+        fitted, bias = fit_logistic(
             weight,
             embedded,
             targets,
@@ -66,4 +66,4 @@ class LogisticHead(Learner):
             steps=self.config.inner.steps,
         )
         shown = (targets.sum() > 0).to(weight.dtype)
-        return shown * fitted + (1 - shown) * weight
+        return shown * fitted + (1 - shown) * weight, shown * scale * bias

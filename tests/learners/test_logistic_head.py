@@ -25,7 +25,7 @@ def _points(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return unit(centres[labels] + 0.8 * torch.randn(12, 6, generator=generator)), labels, centres
 
 
-def _fit(weight: torch.Tensor, steps: int, words_weight: float = 1.0) -> torch.Tensor:
+def _fit(weight: torch.Tensor, steps: int, words_weight: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
     examples, labels, words = _points()
     return fit_logistic(
         weight,
@@ -42,24 +42,36 @@ def _fit(weight: torch.Tensor, steps: int, words_weight: float = 1.0) -> torch.T
 
 def test_many_steps_approach_the_decision_of_logistic_regression_with_words_as_examples() -> None:
     examples, labels, words = _points()
-    weight = _fit(torch.zeros(3, 6), 3000)
-    oracle = linear_model.LogisticRegression(C=1e4, fit_intercept=False, max_iter=5000)
+    weight, bias = _fit(torch.zeros(3, 6), 3000)
+    oracle = linear_model.LogisticRegression(C=1e4, max_iter=5000)
     inputs, wanted = torch.cat([examples, words]), torch.cat([labels, torch.arange(3)])
     oracle.fit(inputs.numpy(), wanted.numpy(), sample_weight=np.r_[np.full(12, 1 / 4), np.ones(3)])
-    found = (3.0 * inputs @ weight.T).softmax(-1)
+    found = (3.0 * (inputs @ weight.T + bias)).softmax(-1)
     np.testing.assert_allclose(found.numpy(), oracle.predict_proba(inputs.numpy()), atol=0.05)
 
 
 def test_each_step_lowers_the_loss_of_support_and_words() -> None:
     examples, labels, words = _points()
 
-    def loss(weight: torch.Tensor) -> float:
-        shown = functional.cross_entropy(3.0 * examples @ weight.T, labels)
-        told = functional.cross_entropy(3.0 * words @ weight.T, torch.arange(3))
+    def loss(weight: torch.Tensor, bias: torch.Tensor) -> float:
+        shown = functional.cross_entropy(3.0 * (examples @ weight.T + bias), labels)
+        told = functional.cross_entropy(3.0 * (words @ weight.T + bias), torch.arange(3))
         return float(shown + told)
 
-    losses = [loss(_fit(torch.zeros(3, 6), steps)) for steps in (0, 1, 2, 4, 8, 16)]
+    losses = [loss(*_fit(torch.zeros(3, 6), steps)) for steps in (0, 1, 2, 4, 8, 16)]
     assert losses == sorted(losses, reverse=True)
+
+
+def test_a_class_whose_prototype_is_near_every_text_does_not_take_them_all() -> None:
+    """Two classes along one direction, one further out: only a threshold tells them apart."""
+    examples, labels = torch.tensor([[0.2], [0.3], [0.8], [0.9]]), torch.tensor([0, 0, 1, 1])
+    targets, words, scale = functional.one_hot(labels, 2).float(), torch.zeros(2, 1), torch.tensor(10.0)
+    start, weighed, rate = torch.tensor([[0.25], [0.85]]), torch.tensor(0.0), torch.tensor(0.2)
+    weight, bias = fit_logistic(
+        start, examples, targets, words, torch.ones(2), scale=scale, words_weight=weighed, rate=rate, steps=50
+    )
+    assert (examples @ start.T).argmax(1).tolist() == [1, 1, 1, 1]
+    assert (examples @ weight.T + bias).argmax(1).tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize("shots", [0, 2])
@@ -75,7 +87,9 @@ def test_the_outer_gradient_equals_finite_differences() -> None:
     examples, labels, words = (each.double() if each.is_floating_point() else each for each in _points())
     targets, mask = functional.one_hot(labels, 3).double(), torch.ones(3, dtype=torch.float64)
 
-    def score(weight: torch.Tensor, rate: torch.Tensor, words_weight: torch.Tensor) -> torch.Tensor:
+    def score(
+        weight: torch.Tensor, rate: torch.Tensor, words_weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         return fit_logistic(
             weight, examples, targets, words, mask, scale=rate * 0 + 3, words_weight=words_weight, rate=rate, steps=4
         )
