@@ -27,7 +27,8 @@ def fit_logistic(
     """Descent with Nesterov's momentum on the cross-entropy of examples and words -> weight [N, D], bias [N].
 
     From `weight` [N, D] and no bias; logits are scale * (x . weight + bias). The bias keeps a class whose prototype lies
-    near every text, of whatever class, from taking them all.
+    near every text, of whatever class, from taking them all. All points pull at it together, so its own rate,
+    rate / (1 + rate scale), never exceeds what its curvature bears.
 
     examples [S, D] with targets [S, N] one-hot (padded rows all zero); words [N, D], each an example of its own class
     that weighs words_weight [N] or [] (zero rows count nothing); class_mask [N]. Classes weigh alike, however many
@@ -39,7 +40,9 @@ def fit_logistic(
     points = torch.cat([examples, words])
     wanted = torch.cat([targets, torch.eye(len(class_mask), dtype=words.dtype, device=words.device)])
     importance = torch.cat([share, told]) / (1 + told.max())
-    points, weight = functional.pad(points, (0, 1), value=1.0), functional.pad(weight, (0, 1))  # the bias comes last
+    constant = (1 + rate * scale).rsqrt()  # a constant feature, whose weight is the bias: its square scales the rate
+    points = torch.cat([points, constant.expand(len(points), 1)], dim=1)
+    weight = functional.pad(weight, (0, 1))
     velocity = torch.zeros_like(weight)
     for _ in range(steps):
         ahead = weight + momentum * velocity
@@ -47,4 +50,4 @@ def fit_logistic(
         residual = importance * (logits.softmax(-1) - wanted)
         velocity = momentum * velocity - rate * residual.mT @ points
         weight = weight + velocity
-    return weight[:, :-1], weight[:, -1]
+    return weight[:, :-1], constant * weight[:, -1]

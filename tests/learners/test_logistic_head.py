@@ -74,6 +74,21 @@ def test_a_class_whose_prototype_is_near_every_text_does_not_take_them_all() -> 
     assert (examples @ weight.T + bias).argmax(1).tolist() == labels.tolist()
 
 
+@pytest.mark.parametrize("rate", [0.05, 0.5, 2.0])
+def test_the_bias_stays_bounded_at_any_rate(rate: float) -> None:
+    """Texts of two classes that lie apart along one direction, among much that they share."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(5).repeat_interleave(5)
+    examples = unit(torch.eye(8)[labels] + 2.0 + 0.1 * torch.randn(25, 8, generator=generator))
+    targets, words = functional.one_hot(labels, 5).float(), unit(torch.eye(5, 8) + 2.0)
+    mask, scale, weighed = torch.ones(5), torch.tensor(10.0), torch.tensor(1.0)
+    start = unit(targets.T @ examples)
+    _, bias = fit_logistic(
+        start, examples, targets, words, mask, scale=scale, words_weight=weighed, rate=torch.tensor(rate), steps=20
+    )
+    assert bias.abs().max() < 1.0
+
+
 @pytest.mark.parametrize("shots", [0, 2])
 def test_zero_steps_or_zero_examples_equal_the_prototypical_network(shots: int) -> None:
     steps = 0 if shots else 5
