@@ -26,9 +26,9 @@ def fit_logistic(
 ) -> tuple[Tensor, Tensor]:
     """Descent with Nesterov's momentum on the cross-entropy of examples and words -> weight [N, D], bias [N].
 
-    From `weight` [N, D] and no bias; logits are scale * (x . weight + bias). The bias keeps a class whose prototype lies
-    near every text, of whatever class, from taking them all. All points pull at it together, so its own rate,
-    rate / (1 + rate scale), never exceeds what its curvature bears.
+    From `weight` [N, D] and no bias; logits are scale * (x . weight + bias). The bias keeps a class whose prototype
+    lies near every text, of whatever class, from taking them all. All points pull at it together, so it has a rate of
+    its own, rate / (1 + rate scale), that stays stable where the weights' is long.
 
     examples [S, D] with targets [S, N] one-hot (padded rows all zero); words [N, D], each an example of its own class
     that weighs words_weight [N] or [] (zero rows count nothing); class_mask [N]. Classes weigh alike, however many
