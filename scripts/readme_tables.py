@@ -37,10 +37,14 @@ def main(
 
     def filled(match: re.Match[str]) -> str:
         try:
-            return f"{match[1]}{markdown(TABLES[match[2]]())}{match[3]}"
+            rows = TABLES[match[2]]()
         except FileNotFoundError as error:
             missing.append(f"{match[2]}: no {error.filename}")
             return match[0]
+        if len(rows) == 1:
+            missing.append(f"{match[2]}: left out of these results")
+            return match[0]
+        return f"{match[1]}{markdown(rows)}{match[3]}"
 
     after = _TABLE.sub(filled, before)
     print(
