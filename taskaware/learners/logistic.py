@@ -23,9 +23,9 @@ _CLEAR, _LONGER, _LIGHTER, _WIDER = 0.4, 3.0, 3.0, 2.0
 class LogisticHead(Learner):
     """Lee et al. 2019, "Meta-Learning with Differentiable Convex Optimization", https://arxiv.org/abs/1904.03758.
 
-    The head starts as the prototypical network's and takes `inner.steps` gradient steps on the cross-entropy of the
-    support set, with each label text as one more example of its class. Zero steps, or no examples, equal ProtoNet.
-    inner.learning_rate and the weight of the words are learned.
+    The head starts as the prototypical network's, without bias, and takes `inner.steps` gradient steps on the
+    cross-entropy of the support set, with each label text as one more example of its class. Zero steps, or no examples,
+    equal ProtoNet. inner.learning_rate and the weight of the words are learned.
 
     Examples that predict each other (leave-one-out) are followed further: they make steps longer, words lighter and
     margins wider. Single examples of each class say nothing about each other and change nothing. Where the examples of

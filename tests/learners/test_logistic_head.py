@@ -76,7 +76,7 @@ def test_a_class_whose_prototype_is_near_every_text_does_not_take_them_all() -> 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5, 2.0])
 def test_the_bias_stays_bounded_at_any_rate(rate: float) -> None:
-    """Texts of two classes that lie apart along one direction, among much that they share."""
+    """Five classes whose texts share most of what they are: the direction in which bias and weights pull alike."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(5).repeat_interleave(5)
     examples = unit(torch.eye(8)[labels] + 2.0 + 0.1 * torch.randn(25, 8, generator=generator))
